@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all the set-up they need; a second call starts in seconds.
+PYTHON ?= python3
+# TORCH=cpu takes the small CPU build on Linux machines without an NVIDIA card (190 MB instead of 2.5 GB).
+TORCH ?= default
+VENV := .venv
+BIN := $(VENV)/bin
+export ECURIE_DATA_DIR ?= $(CURDIR)/data
+
+TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
+
+.PHONY: demo serve test lint types check clean help
+
+help:
+	@echo "make demo    serve the bundled demo models on port 8009"
+	@echo "make serve   serve the real catalogue"
+	@echo "make test    run the whole test suite"
+	@echo "make check   lint, import contracts and types"
+	@echo "Add TORCH=cpu on a Linux machine without an NVIDIA card."
+
+demo: $(VENV)/.installed
+	@$(BIN)/ecurie serve --demo
+
+serve: $(VENV)/.installed
+	@$(BIN)/ecurie serve
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest
+
+check: lint types
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	@$(BIN)/mypy
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Écurie needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@echo "making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the pinned packages (PyTorch is the large one)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "installing the test tools"
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,45 @@
+"""The FastAPI application, put together from a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fastapi import FastAPI
+
+import ecurie
+from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.guards import Guard
+from ecurie.api.routes import native
+from ecurie.service import Service
+
+
+def create_app(
+    service: Service,
+    ready_workers: Callable[[], list[dict[str, str]]],
+    *,
+    allowed_hosts: Iterable[str],
+    allowed_origins: Iterable[str],
+    api_key: str | None,
+    max_body_bytes: int,
+) -> FastAPI:
+    app = FastAPI(
+        title="Écurie",
+        version=ecurie.__version__,
+        description="Image generation with SDXL-family checkpoints and adapter stacks.",
+        responses=ERROR_RESPONSES,
+        # The usual documentation pages load their scripts from elsewhere; this server asks nothing of others.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.state.ready_workers = ready_workers
+    add_error_handlers(app)
+    app.include_router(native.router)
+    app.add_middleware(
+        Guard,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        api_key=api_key,
+        max_body_bytes=max_body_bytes,
+    )
+    return app

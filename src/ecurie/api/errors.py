@@ -1,0 +1,102 @@
+"""Errors as RFC 9457 problem documents: the one place where they meet HTTP."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull
+
+log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457, with the stable `code` and, where there is one, the wrong `field` and the `remedy`."""
+
+    type: str = Field(examples=["urn:ecurie:unknown-model"])
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    remedy: str | None = None
+
+
+class ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+
+def problem(error: EcurieError) -> ProblemResponse:
+    content = Problem(
+        type=f"urn:ecurie:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+        code=error.code,
+        field=getattr(error, "field", None),
+        remedy=error.remedy,
+    ).model_dump(exclude_none=True)
+    headers = {"Retry-After": "10"} if isinstance(error, QueueFull) else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return ProblemResponse(content, status_code=error.status, headers=headers)
+
+
+def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
+    """The first mistake, named by its field; the rest counted."""
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}")
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    name = ".".join(where) or "body"
+    reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    remedy = "docs/api.md lists every field" if first["type"] == "extra_forbidden" else None
+    return InvalidRequest(f"{name}: {reason.removeprefix('Value error, ')}{more}", field=name, remedy=remedy)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(EcurieError)
+    async def known(_request: Request, error: EcurieError) -> ProblemResponse:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> ProblemResponse:
+        return problem(from_validation(list(error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> ProblemResponse:
+        content = Problem(
+            type="about:blank",
+            title=str(error.detail),
+            status=error.status_code,
+            detail=str(error.detail),
+            code=f"http-{error.status_code}",
+        ).model_dump(exclude_none=True)
+        return ProblemResponse(content, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, error: Exception) -> ProblemResponse:
+        log.error("unexpected error", exc_info=error)
+        return problem(EcurieError("an unexpected error happened; the server's log has the details"))
+
+
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
+    for status, description in {
+        400: "The body is not JSON",
+        403: "Wrong Host or Origin",
+        404: "Unknown model, job or output",
+        409: "The weights are missing, or the job has ended",
+        413: "The body is too large",
+        422: "A field is wrong",
+        429: "The queue is full",
+        507: "No room on the disk",
+    }.items()
+}

@@ -1,0 +1,128 @@
+"""What every request must pass before a route sees it: Host, Origin, API key, body size.
+
+A server on loopback can be reached by any web page that its user visits (CSRF, DNS rebinding), so the Host
+must be one of ours and an Origin, when a browser sends one, too.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ecurie.api.errors import problem
+from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+FORM = "application/x-www-form-urlencoded"
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+
+
+class Guard:
+    """ASGI middleware; answers with a problem document what it does not let through."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_hosts: Iterable[str],
+        allowed_origins: Iterable[str],
+        api_key: str | None,
+        max_body_bytes: int,
+    ):
+        self._app = app
+        self._hosts = LOOPBACK_HOSTS | {host.casefold() for host in allowed_hosts}
+        self._origins = frozenset(allowed_origins)
+        self._api_key, self._max_body = api_key, max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            self._check_host(headers)
+            self._check_origin(headers)
+            if scope["path"] not in OPEN_PATHS:
+                self._check_key(headers)
+            self._check_length(headers)
+        except EcurieError as error:
+            await problem(error)(scope, receive, send)
+            return
+        self._accept_plain_curl(scope, headers)
+        await self._app(scope, self._limited(receive), _with_safe_headers(send))
+
+    def _check_host(self, headers: Headers) -> None:
+        host = _host_name(headers.get("host", ""))
+        if host not in self._hosts:
+            raise Forbidden(
+                f"host {host[:100]!r} is not served here",
+                remedy="use localhost, or add the name to ECURIE_ALLOWED_HOSTS",
+            )
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins:
+            return
+        own = urlsplit(origin)
+        if own.scheme in ("http", "https") and own.netloc == headers.get("host"):
+            return
+        raise Forbidden(
+            f"web origin {origin[:100]!r} may not use this server",
+            remedy="add it to ECURIE_ALLOWED_ORIGINS if it is yours",
+        )
+
+    def _check_key(self, headers: Headers) -> None:
+        if self._api_key is None:
+            return
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.casefold() != "bearer" or not hmac.compare_digest(given.encode(), self._api_key.encode()):
+            raise Unauthorized(
+                "no valid API key was sent", remedy="send the header Authorization: Bearer KEY"
+            )
+
+    def _check_length(self, headers: Headers) -> None:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._max_body:
+            raise BodyTooLarge(f"the body may hold {self._max_body:,} bytes")
+
+    def _accept_plain_curl(self, scope: Scope, headers: Headers) -> None:
+        """`curl -d '{…}'` says it sends a form. No browser can send this without an Origin header."""
+        browser = "origin" in headers or "sec-fetch-site" in headers
+        if not browser and headers.get("content-type", "").split(";")[0] == FORM:
+            MutableHeaders(scope=scope)["content-type"] = "application/json"
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Counts a body that came without a length."""
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body:
+                raise BodyTooLarge(f"the body may hold {self._max_body:,} bytes")
+            return message
+
+        return limited
+
+
+def _host_name(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _with_safe_headers(send: Send) -> Send:
+    async def safe(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message["headers"])
+            headers.setdefault("x-content-type-options", "nosniff")
+            headers.setdefault("referrer-policy", "no-referrer")
+        await send(message)
+
+    return safe

@@ -1,0 +1,1 @@
+"""What exists: models, adapters, schedulers and where their files come from."""

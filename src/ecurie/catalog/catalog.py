@@ -1,0 +1,111 @@
+"""The catalogue as the rest of Écurie sees it: entries by id, followed while its file and folders change."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecurie.catalog.entries import AdapterEntry, CatalogFile, ModelEntry
+from ecurie.catalog.sources import locate
+from ecurie.catalog.yaml_file import read_catalog
+from ecurie.errors import CatalogError, UnknownModel, WeightsInvalid, WeightsMissing
+from ecurie.formats.diffusers_folder import FolderFacts, read_folder
+
+log = logging.getLogger(__name__)
+BUILTIN = {name: Path(__file__).parent / f"{name}.yaml" for name in ("default", "demo")}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model whose files are here: `folder` holds them, `facts` is what their configuration says."""
+
+    id: str
+    entry: ModelEntry
+    folder: Path
+    facts: FolderFacts
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.entry.size or self.facts.size
+
+
+class Catalog:
+    """Follows one catalogue file and `models/checkpoints`; a broken edit leaves the last good state in use.
+
+    Raises CatalogError when the file cannot be read at the start.
+    """
+
+    def __init__(self, file: Path, models_dir: Path):
+        self._file, self._models_dir = file, models_dir
+        self._stamp = self._read_stamp()
+        self._content = read_catalog(file)
+        self.error: CatalogError | None = None
+
+    def _read_stamp(self) -> tuple[int, int] | None:
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def _current(self) -> CatalogFile:
+        stamp = self._read_stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._content = read_catalog(self._file)
+                self.error = None
+                log.info("catalogue %s read again", self._file)
+            except CatalogError as error:
+                self.error = error
+                log.error("catalogue kept as it was: %s", error)
+        return self._content
+
+    @property
+    def default_model(self) -> str:
+        return self._current().defaults.model
+
+    def models(self) -> dict[str, ModelEntry]:
+        """Entries of the file, then diffusers folders under `models/checkpoints` by slugged name."""
+        found = {}
+        checkpoints = self._models_dir / "checkpoints"
+        for index in sorted(checkpoints.glob("*/model_index.json")):
+            folder = index.parent
+            found[slug(folder.name)] = ModelEntry(name=folder.name, source=str(folder))
+        return {**found, **self._current().models}
+
+    def adapters(self) -> dict[str, AdapterEntry]:
+        return dict(self._current().adapters)
+
+    def find(self, model_id: str) -> FoundModel:
+        """The model with its folder checked, or by path when `model_id` is a folder.
+
+        Raises UnknownModel, WeightsMissing, WeightsInvalid or NotBuiltYet, each saying what to do.
+        """
+        entries = self.models()
+        if model_id not in entries:
+            known = ", ".join(sorted(entries))
+            raise UnknownModel(f"there is no model '{model_id}'", remedy=f"use one of: {known}")
+        entry = entries[model_id]
+        folder = locate(entry.source, model_id=model_id, base=self._file.parent, models_dir=self._models_dir)
+        return FoundModel(model_id, entry, folder, read_folder(folder))
+
+    def find_path(self, folder: Path) -> FoundModel:
+        """A model that is in no catalogue: a diffusers folder given on the command line."""
+        folder = folder.expanduser().absolute()
+        entry = ModelEntry(name=folder.name, source=str(folder))
+        return FoundModel(slug(folder.name), entry, folder, read_folder(folder))
+
+    def availability(self, model_id: str) -> str | None:
+        """None when the model can be used, else why not."""
+        try:
+            self.find(model_id)
+        except (WeightsMissing, WeightsInvalid, UnknownModel) as error:
+            return f"{error}; {error.remedy}" if error.remedy else str(error)
+        return None
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "model"

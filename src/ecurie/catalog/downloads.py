@@ -1,0 +1,71 @@
+"""Getting a model's files from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecurie.catalog.catalog import Catalog
+from ecurie.catalog.sources import hub_folder, parse_hub_source
+from ecurie.errors import NotBuiltYet, UnknownModel, WeightsMissing
+from ecurie.formats.diffusers_folder import read_folder
+
+CONFIGS = ["model_index.json", "*/*.json", "*/*.txt"]
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+
+
+def pull_model(catalog: Catalog, model_id: str, models_dir: Path) -> Path:
+    """Download a `hf:` diffusers folder, resuming what is there, and check it. Shows progress bars.
+
+    Raises UnknownModel, NotBuiltYet for other sources, WeightsMissing when the hub does not give the files.
+    """
+    entries = catalog.models()
+    if model_id not in entries:
+        raise UnknownModel(
+            f"there is no model '{model_id}'", remedy=f"use one of: {', '.join(sorted(entries))}"
+        )
+    text = entries[model_id].source
+    if not text.startswith("hf:"):
+        raise NotBuiltYet(f"model '{model_id}' comes from {text}; only hf: sources can be pulled yet")
+    source = parse_hub_source(text)
+    if source.file is not None:
+        raise NotBuiltYet(
+            f"model '{model_id}' is the single file {source.file}; this release opens diffusers folders only"
+        )
+    folder = hub_folder(models_dir, source)
+    _download(source.repository, source.revision, folder)
+    read_folder(folder)
+    return folder
+
+
+def _download(repository: str, revision: str | None, folder: Path) -> None:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        files = set(HfApi().list_repo_files(repository, revision=revision))
+        weights = [name for part in PARTS for name in _weights_of(part, files)]
+        snapshot_download(
+            repository, revision=revision, local_dir=folder, allow_patterns=[*CONFIGS, *weights]
+        )
+    except GatedRepoError as error:
+        raise WeightsMissing(
+            f"{repository} is gated", remedy="accept its terms on its page, then set HF_TOKEN"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise WeightsMissing(f"the hub has no repository {repository}, or not for this token") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise WeightsMissing(
+            f"{repository} could not be downloaded: {error}", remedy="run the command again: it resumes"
+        ) from error
+
+
+def _weights_of(part: str, files: set[str]) -> list[str]:
+    """The half-precision weights of a part where the repository has them, else the full ones."""
+    mine = sorted(name for name in files if name.startswith(f"{part}/") and name.endswith(".safetensors"))
+    half = [name for name in mine if name.endswith(".fp16.safetensors")]
+    return half or mine

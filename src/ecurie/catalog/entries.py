@@ -1,0 +1,87 @@
+"""What a catalogue file may say, and where a model's files come from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Size = Annotated[int, Field(ge=64, le=8192, multiple_of=8)]
+Weight = Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)]
+
+
+class Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+
+
+class ModelEntry(Entry):
+    """A checkpoint. `size` and `clip_skip` default to the model's own; `supported_loras` is advice."""
+
+    source: str = Field(validation_alias=AliasChoices("source", "path"), min_length=1)
+    vae: str | None = Field(None, validation_alias=AliasChoices("vae", "vae_path"))
+    default_negative: str = ""
+    prompt_prefix: str = ""
+    size: tuple[Size, Size] | None = None
+    max_pixels: int | None = Field(None, ge=64)
+    clip_skip: int = Field(2, ge=1, le=12)
+    scheduler: str | None = None
+    supported_loras: tuple[str, ...] = ()
+    license: str | None = None
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_scheduler(cls, name: str | None) -> str | None:
+        from ecurie.catalog.schedulers import find_scheduler
+
+        if name is not None:
+            find_scheduler(name)
+        return name
+
+
+class AdapterEntry(Entry):
+    """A LoRA or LyCORIS adapter. What it really is, is told from its file, never from `kind`."""
+
+    source: str = Field(validation_alias=AliasChoices("source", "path"), min_length=1)
+    kind: str = "lora"
+    default_weight: Weight = 1.0
+    trigger_words: tuple[str, ...] = ()
+    license: str | None = None
+
+
+class Defaults(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+
+
+class CatalogFile(BaseModel):
+    """The whole file. The sections `loras` and `lycoris` are other names of `adapters`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    defaults: Defaults
+    models: dict[str, ModelEntry] = Field(min_length=1)
+    adapters: dict[str, AdapterEntry] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _merge_sections(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        merged = dict(data)
+        adapters = dict(merged.get("adapters") or {})
+        for section, kind in (("loras", "lora"), ("lycoris", "lycoris")):
+            for key, entry in (merged.pop(section, None) or {}).items():
+                if key in adapters:
+                    raise ValueError(f"adapter '{key}' is named in two sections")
+                adapters[key] = {"kind": kind, **entry} if isinstance(entry, dict) else entry
+        merged["adapters"] = adapters
+        return merged
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> CatalogFile:
+        if self.defaults.model not in self.models:
+            raise ValueError(f"defaults.model names '{self.defaults.model}', which is not under models")
+        return self

@@ -1,0 +1,70 @@
+"""Reading a catalogue file so that every mistake is reported with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from ecurie.catalog.entries import CatalogFile
+from ecurie.errors import CatalogError, EcurieError
+
+
+def read_catalog(file: Path) -> CatalogFile:
+    """Parse and check a catalogue.
+
+    Raises CatalogError: `FILE, line N: what is wrong`.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark.line + 1) if error.problem_mark else 1
+        raise CatalogError(f"{file}, line {line}: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CatalogError(f"{file} cannot be read: {error}") from error
+    if root is None or not isinstance(data, dict):
+        raise CatalogError(f"{file} is empty or not a mapping of 'defaults', 'models' and 'adapters'")
+    _refuse_duplicates(file, root)
+    try:
+        return CatalogFile.model_validate(data)
+    except EcurieError as error:
+        raise CatalogError(f"{file}: {error}", remedy=error.remedy) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        line = _line_of(root, first["loc"])
+        reason = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise CatalogError(
+            f"{file}, line {line}: {where + ': ' if where else ''}{reason}",
+            remedy="docs/catalogue.md lists every field",
+        ) from error
+
+
+def _refuse_duplicates(file: Path, node: yaml.Node) -> None:
+    """YAML keeps the last of two equal keys without a word: a lost model entry."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise CatalogError(f"{file}, line {key.start_mark.line + 1}: '{key.value}' is there twice")
+            seen.add(key.value)
+            _refuse_duplicates(file, value)
+
+
+def _line_of(root: yaml.Node, location: tuple[int | str, ...]) -> int:
+    """The line (from 1) of the deepest node on the way to `location`."""
+    node, line = root, 1
+    sections = {"adapters": ("adapters", "loras", "lycoris")}
+    for part in location:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        names = sections.get(str(part), (str(part),))
+        found = [(key, value) for key, value in node.value if key.value in names]
+        if not found:
+            break
+        key, node = found[0]
+        line = key.start_mark.line + 1
+    return line

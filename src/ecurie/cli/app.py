@@ -1,0 +1,53 @@
+"""The `ecurie` command: verbs are imported here, what they need only when they run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import ecurie
+from ecurie.cli import doctor, generate, models, pull, serve
+from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
+
+EXIT_CODES: dict[type[EcurieError], int] = {RequestError: 2, SetupError: 3, ServiceError: 4, JobError: 5}
+
+app = typer.Typer(
+    name="ecurie",
+    help="Generate images with SDXL checkpoints and adapter stacks: here, or as a server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(generate.generate)
+app.command()(serve.serve)
+app.command()(models.models)
+app.command()(pull.pull)
+app.command()(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ecurie {ecurie.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a verb; an error of ours becomes two lines on standard error and an exit code."""
+    try:
+        app()
+    except EcurieError as error:
+        print(f"ecurie: {error}", file=sys.stderr)
+        if error.remedy:
+            print(f"        {error.remedy}", file=sys.stderr)
+        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))

@@ -1,0 +1,68 @@
+"""`ecurie doctor`: what is installed, where things are, what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from ecurie.cli import flags
+
+if TYPE_CHECKING:
+    from ecurie.settings import Settings
+
+PACKAGES = ("torch", "diffusers", "transformers", "compel", "safetensors", "fastapi", "sqlalchemy")
+
+
+def doctor(
+    demo: flags.Demo = None,
+    data_dir: flags.DataDir = None,
+    catalog: flags.CatalogPath = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Show versions, devices, folders, settings and which models would have to be downloaded."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ecurie.settings import load_settings
+
+    report = _examine(load_settings(data_dir=data_dir, catalog=catalog, demo=demo))
+    if as_json:
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+        return
+    for section, rows in report.items():
+        table = Table(title=section, show_header=False, title_justify="left")
+        for name, value in rows.items():
+            table.add_row(name, value)
+        Console().print(table)
+
+
+def _examine(settings: Settings) -> dict[str, dict[str, str]]:
+    import ecurie
+    from ecurie.bootstrap import make_catalog
+    from ecurie.engine.devices import available_devices, choose_compute
+
+    compute = choose_compute(settings.device)
+    catalog = make_catalog(settings)
+    nearest = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    return {
+        "versions": {
+            "ecurie": ecurie.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+        "devices": available_devices()
+        | {"used": f"{compute.device.type} in {compute.dtype_name}", "cores": str(os.cpu_count())},
+        "folders": {
+            "data": str(settings.data_dir),
+            "outputs": str(settings.outputs_dir),
+            "models": str(settings.models_dir),
+            "catalogue": str(settings.catalog_file) if not settings.demo else "the bundled demo catalogue",
+            "free disk": f"{shutil.disk_usage(nearest).free / 1e9:.1f} GB",
+        },
+        "models": {model_id: catalog.availability(model_id) or "ready" for model_id in catalog.models()},
+        "settings": {name: str(getattr(settings, name)) for name in type(settings).model_fields},
+    }

@@ -1,0 +1,132 @@
+"""`ecurie serve`: the HTTP interface and its worker process, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecurie.cli import flags
+from ecurie.errors import DataFolderInUse, PortInUse, SettingsError
+
+if TYPE_CHECKING:
+    from ecurie.settings import Settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [ECURIE_HOST; 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [ECURIE_PORT; 8009].")] = None,
+    demo: flags.Demo = None,
+    data_dir: flags.DataDir = None,
+    catalog: flags.CatalogPath = None,
+    device: flags.Device = None,
+    settings_file: Annotated[Path | None, typer.Option(help="Settings file [ECURIE_SETTINGS_FILE].")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Serve the HTTP interface."""
+    from ecurie.bootstrap import configure_logging, make_data_dir
+    from ecurie.jobs.locks import ProcessLock
+    from ecurie.settings import load_settings
+
+    settings = load_settings(
+        host=host,
+        port=port,
+        demo=demo,
+        data_dir=data_dir,
+        catalog=catalog,
+        device=device,
+        settings_file=settings_file,
+        log_level=log_level,
+    )
+    settings.check_bind()
+    configure_logging(settings.log_level)
+    make_data_dir(settings)
+    lock = ProcessLock(settings.data_dir / "serve.lock")
+    if not lock.acquire():
+        raise DataFolderInUse(
+            f"another ecurie server uses the data folder {settings.data_dir}",
+            remedy="stop it, or give this one another --data-dir",
+        )
+    _serve(settings, _listen(settings.host, settings.port))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything costly starts. Raises PortInUse or SettingsError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except socket.gaierror as error:
+        raise SettingsError(f"--host {host}: {error.strerror}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use", remedy="stop what uses it, or choose another with --port"
+            ) from error
+        raise SettingsError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+    return listener
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    from ecurie.api.app import create_app
+    from ecurie.bootstrap import make_service, make_store
+    from ecurie.images.files import remove_partial_files
+    from ecurie.supervisor import Supervisor
+
+    remove_partial_files(settings.outputs_dir)
+    store = make_store(settings)
+    service = make_service(settings, store)
+    supervisor = Supervisor(settings, store)
+    app = create_app(
+        service,
+        supervisor.ready_workers,
+        allowed_hosts=settings.allowed_hosts
+        if settings.on_loopback
+        else (settings.host, *settings.allowed_hosts),
+        allowed_origins=settings.allowed_origins,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+    class Server(uvicorn.Server):
+        """The workers begin to drain when the signal comes, not when the last connection is closed."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            supervisor.begin_stop()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    # Uvicorn raises the signal again when it has closed; by then it has done its work.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    supervisor.start()
+    print(_welcome(settings), file=sys.stderr, flush=True)
+    try:
+        Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
+        supervisor.stop()
+        store.close()
+
+
+def _welcome(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
+    return f"""
+Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
+
+  curl -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
+
+Images are written to {settings.outputs_dir}
+"""

@@ -1,0 +1,102 @@
+"""From prompt text to what the UNet is conditioned on, by compel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from compel import Compel
+from compel.embeddings_provider import EmbeddingsProvider, ReturnedEmbeddingsType, SplitLongTextMode
+from torch import Tensor
+
+from ecurie.engine.loader import Model
+from ecurie.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """`embeds` and `negative_embeds` are 1×(77·n)×width, the pooled ones 1×width."""
+
+    embeds: Tensor
+    pooled: Tensor
+    negative_embeds: Tensor
+    negative_pooled: Tensor
+
+
+class _LayerProvider(EmbeddingsProvider):  # type: ignore[misc]
+    """Compel's provider, reading a chosen hidden layer: compel itself knows the last two only."""
+
+    def __init__(self, layer: int, **options: Any):
+        super().__init__(**options)
+        self._layer = layer
+
+    def _encode_token_ids_to_embeddings(
+        self, token_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        output = self.text_encoder(token_ids, attention_mask, output_hidden_states=True, return_dict=True)
+        hidden: Tensor = output.hidden_states[self._layer]
+        return hidden
+
+
+def _make_encoders(model: Model, clip_skip: int) -> list[Compel]:
+    """SDXL's text encoders never use the last layer, so the web UIs' clip skips 1 and 2 both mean the
+    layer before it (diffusers' `clip_skip=None`)."""
+    layer = -max(clip_skip, 2)
+    encoders = []
+    for tokenizer, text_encoder, pooled in zip(
+        model.tokenizers, model.text_encoders, (False, True), strict=True
+    ):
+        options: dict[str, Any] = {
+            "tokenizer": tokenizer,
+            "text_encoder": text_encoder,
+            "returned_embeddings_type": ReturnedEmbeddingsType.PENULTIMATE_HIDDEN_STATES_NON_NORMALIZED,
+            "split_long_text_mode": SplitLongTextMode.SENTENCES,
+        }
+        compel = Compel(truncate_long_prompts=False, requires_pooled=pooled, **options)
+        compel.conditioning_provider = _LayerProvider(layer, truncate=False, **options)
+        encoders.append(compel)
+    return encoders
+
+
+@torch.no_grad()
+def encode(model: Model, prompt: str, negative_prompt: str, clip_skip: int) -> Conditioning:
+    """Encode both prompts with compel's syntax (`word++`, `(phrase)1.2`); longer than 77 tokens is fine.
+
+    An empty negative prompt becomes zeros where the model was trained so. Raises InvalidRequest when
+    compel cannot read a prompt.
+    """
+    encoders = _make_encoders(model, clip_skip)
+    embeds, pooled = _encode_one(encoders, prompt, "prompt")
+    negative_embeds, negative_pooled = _encode_one(encoders, negative_prompt, "negative_prompt")
+    embeds, negative_embeds = _same_length(encoders, embeds, negative_embeds)
+    if not negative_prompt and model.zero_empty_negative:
+        negative_embeds, negative_pooled = torch.zeros_like(embeds), torch.zeros_like(pooled)
+    return Conditioning(embeds, pooled, negative_embeds, negative_pooled)
+
+
+def _encode_one(encoders: list[Compel], text: str, field: str) -> tuple[Tensor, Tensor]:
+    try:
+        first = encoders[0](text)
+        second, pooled = encoders[1](text)
+    except (ValueError, RuntimeError, AssertionError, RecursionError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise InvalidRequest(
+            f"the {field} cannot be read: {error}",
+            field=field,
+            remedy="check its weights and brackets; docs/api.md shows the syntax",
+        ) from error
+    return torch.cat([first, second], dim=-1), pooled
+
+
+def _same_length(encoders: list[Compel], one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Pad the shorter with the encoding of the empty text, 77 tokens at a time."""
+    empty = torch.cat([compel.conditioning_provider.empty_z for compel in encoders], dim=-1)
+    length = max(one.shape[1], other.shape[1])
+
+    def padded(embeds: Tensor) -> Tensor:
+        missing = (length - embeds.shape[1]) // empty.shape[1]
+        return torch.cat([embeds, *[empty] * missing], dim=1)
+
+    return padded(one), padded(other)

@@ -1,0 +1,40 @@
+"""Which models are in memory: the last few used stay, so that switching back costs nothing."""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from ecurie.engine.devices import Compute
+from ecurie.engine.loader import Model, load_model
+
+
+class Residency:
+    """At most `limit` models; the least recently used leaves before a new one comes in."""
+
+    def __init__(self, compute: Compute, limit: int):
+        self._compute, self._limit = compute, limit
+        self._models: OrderedDict[Path, Model] = OrderedDict()
+
+    def activate(self, folder: Path) -> Model:
+        """The model of this folder, loaded if it must be. Raises what `load_model` raises."""
+        model = self._models.get(folder)
+        if model is None:
+            self._make_room()
+            model = load_model(folder, self._compute)
+            self._models[folder] = model
+        self._models.move_to_end(folder)
+        return model
+
+    def _make_room(self) -> None:
+        left = False
+        while len(self._models) >= self._limit:
+            self._models.popitem(last=False)
+            left = True
+        if left:
+            gc.collect()
+            if self._compute.device.type == "cuda":
+                torch.cuda.empty_cache()

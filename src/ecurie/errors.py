@@ -1,0 +1,177 @@
+"""Every error that Écurie raises on purpose.
+
+EcurieError
+├── RequestError                 what was asked cannot be done; asking again changes nothing
+│   ├── InvalidRequest           a field is wrong (422)
+│   ├── MalformedBody            the body is not JSON (400)
+│   ├── BodyTooLarge             (413)
+│   ├── NotBuiltYet              a field of a later release (422)
+│   ├── UnknownModel             (404)
+│   ├── UnknownJob               (404)
+│   ├── UnknownOutput            (404)
+│   ├── WeightsMissing           the catalogue knows the model, the disk does not (409)
+│   ├── WeightsInvalid           files are there but are not what they should be (422)
+│   ├── JobFinished              too late to cancel (409)
+│   ├── Unauthorized             no or wrong API key (401)
+│   └── Forbidden                wrong Host or Origin (403)
+├── ServiceError                 the service cannot do it now
+│   ├── QueueFull                (429)
+│   ├── StorageFull              no room on the disk (507)
+│   └── NotReady                 no worker is alive yet (503)
+├── SetupError                   the server or command cannot start as configured
+│   ├── CatalogError             a mistake in the catalogue file, with its line
+│   ├── SettingsError
+│   ├── PortInUse
+│   ├── DataFolderInUse          another server owns the data folder
+│   └── UnsafeBind               a public address without an API key
+└── JobError                     how a job ends without a picture
+    ├── JobCancelled
+    ├── JobInterrupted           the worker is stopping: the job goes back to the queue
+    ├── WorkerDied               the worker died `max_attempts` times under this job
+    ├── LeaseLost                another worker has taken the job over
+    ├── ImageNotFinite           the model produced NaN or infinity
+    └── GenerationFailed         anything unexpected, with the original message
+
+`code` is stable and meant for programs; the message says what was wrong and where; `remedy` says what to
+do. `status` is the HTTP status where the error reaches a client.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EcurieError(Exception):
+    """Base of all errors; `str(error)` is one readable sentence."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, message: str, *, remedy: str | None = None):
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class RequestError(EcurieError):
+    status = 400
+
+
+class InvalidRequest(RequestError):
+    code, status, title = "invalid-request", 422, "The request is not valid"
+
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None):
+        super().__init__(message, remedy=remedy)
+        self.field = field
+
+
+class MalformedBody(RequestError):
+    code, status, title = "malformed-body", 400, "The body is not valid JSON"
+
+
+class BodyTooLarge(RequestError):
+    code, status, title = "body-too-large", 413, "The body is too large"
+
+
+class NotBuiltYet(RequestError):
+    code, status, title = "not-built-yet", 422, "Not available in this release"
+
+
+class UnknownModel(RequestError):
+    code, status, title = "unknown-model", 404, "Unknown model"
+
+
+class UnknownJob(RequestError):
+    code, status, title = "unknown-job", 404, "Unknown job"
+
+
+class UnknownOutput(RequestError):
+    code, status, title = "unknown-output", 404, "Unknown output"
+
+
+class WeightsMissing(RequestError):
+    code, status, title = "weights-missing", 409, "The model's weights are not on this machine"
+
+
+class WeightsInvalid(RequestError):
+    code, status, title = "weights-invalid", 422, "The model's files cannot be used"
+
+
+class JobFinished(RequestError):
+    code, status, title = "job-finished", 409, "The job has already ended"
+
+
+class Unauthorized(RequestError):
+    code, status, title = "unauthorized", 401, "An API key is needed"
+
+
+class Forbidden(RequestError):
+    code, status, title = "forbidden", 403, "Refused"
+
+
+class ServiceError(EcurieError):
+    status = 503
+
+
+class QueueFull(ServiceError):
+    code, status, title = "queue-full", 429, "The queue is full"
+
+
+class StorageFull(ServiceError):
+    code, status, title = "storage-full", 507, "No room left on the disk"
+
+
+class NotReady(ServiceError):
+    code, status, title = "not-ready", 503, "Not ready"
+
+
+class SetupError(EcurieError):
+    code, title = "setup", "Cannot start"
+
+
+class CatalogError(SetupError):
+    code, title = "catalog-invalid", "The catalogue is not valid"
+
+
+class SettingsError(SetupError):
+    code, title = "settings-invalid", "A setting is not valid"
+
+
+class PortInUse(SetupError):
+    code, title = "port-in-use", "The port is in use"
+
+
+class DataFolderInUse(SetupError):
+    code, title = "data-folder-in-use", "The data folder is in use"
+
+
+class UnsafeBind(SetupError):
+    code, title = "unsafe-bind", "Refused to listen without an API key"
+
+
+class JobError(EcurieError):
+    code, title = "job-failed", "The job failed"
+
+
+class JobCancelled(JobError):
+    code, title = "cancelled", "Cancelled"
+
+
+class JobInterrupted(JobError):
+    code, title = "interrupted", "Interrupted"
+
+
+class WorkerDied(JobError):
+    code, title = "worker-died", "The worker died"
+
+
+class LeaseLost(JobError):
+    code, title = "lease-lost", "Taken over by another worker"
+
+
+class ImageNotFinite(JobError):
+    code, title = "image-not-finite", "The model produced NaN or infinite values"
+
+
+class GenerationFailed(JobError):
+    code, title = "generation-failed", "The generation failed"

@@ -1,0 +1,1 @@
+"""What a file is, read without torch."""

@@ -1,0 +1,1 @@
+"""How work is kept: the job table, which job is next, and leases. Without torch."""

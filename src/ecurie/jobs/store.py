@@ -1,0 +1,314 @@
+"""The job store: the only truth about jobs.
+
+Every change is one conditional statement, so any number of processes may share the table. Changes by a
+worker name the worker and the attempt: one that lost its lease changes nothing (LeaseLost).
+
+    queued ──claim──▶ preparing ──▶ running ──▶ succeeded | failed
+      ▲                   │            │
+      └──── give back ────┴────────────┘      any of them ──cancel──▶ cancelled
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from alembic import command
+from alembic.config import Config
+from pydantic import TypeAdapter
+
+from ecurie.domain import (
+    HELD_STATES,
+    GenerationRequest,
+    Job,
+    JobFailure,
+    JobResult,
+    JobState,
+    Progress,
+)
+from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob
+from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.table import jobs
+
+CLAIM_WINDOW = 500
+REQUEST, RESULT, FAILURE = TypeAdapter(GenerationRequest), TypeAdapter(JobResult), TypeAdapter(JobFailure)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker holds: proof of ownership for every later change."""
+
+    job: Job
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job in a worker's hands, as the sweeper sees it."""
+
+    id: str
+    worker: str
+    attempt: int
+    lease_until: float
+
+
+class JobStore:
+    """`url` is a SQLAlchemy URL. Opening it brings the table up to date."""
+
+    def __init__(self, url: str):
+        self._engine = sql.create_engine(url, isolation_level="AUTOCOMMIT")
+        if self._engine.dialect.name == "sqlite":
+            sql.event.listen(self._engine, "connect", _prepare_sqlite)
+        _migrate(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def add(self, request: GenerationRequest, *, priority: int, stack: str, max_queue: int) -> Job:
+        """Store a queued job; it survives a power cut once this returns. Raises QueueFull or StorageFull."""
+        now = time.time()
+        values = {
+            "id": uuid.uuid4().hex,
+            "state": JobState.QUEUED,
+            "priority": priority,
+            "model": request.model,
+            "stack": stack,
+            "request": REQUEST.dump_json(request).decode(),
+            "created_at": now,
+            "attempts": 0,
+            "cancel_requested": False,
+            "phase": "queued",
+            "step": 0,
+            "total": request.steps * request.num_images,
+        }
+        try:
+            with self._engine.connect() as connection:
+                queued = connection.execute(_count(JobState.QUEUED)).scalar_one()
+                if queued >= max_queue:
+                    raise QueueFull(
+                        f"{queued} jobs are waiting already", remedy="try again when some have finished"
+                    )
+                connection.execute(jobs.insert().values(**values))
+        except sql.exc.OperationalError as error:
+            if "full" in str(error.orig):
+                raise StorageFull("no room to store the job", remedy="free some disk space") from error
+            raise
+        return self.get(str(values["id"]))
+
+    def get(self, job_id: str) -> Job:
+        """Raises UnknownJob."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+            if row is None:
+                raise UnknownJob(f"there is no job '{job_id}'")
+            return _to_job(row, self._position(connection, row))
+
+    def latest(self, limit: int, state: JobState | None) -> list[Job]:
+        """The newest jobs first."""
+        query = sql.select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+            return [_to_job(row, self._position(connection, row)) for row in rows]
+
+    def _position(self, connection: sql.Connection, row: Any) -> int | None:
+        """1 is next, by priority and arrival (affinity may change the order)."""
+        if row["state"] != JobState.QUEUED:
+            return None
+        before = sql.or_(
+            jobs.c.priority > row["priority"],
+            sql.and_(jobs.c.priority == row["priority"], jobs.c.seq < row["seq"]),
+        )
+        return connection.execute(_count(JobState.QUEUED).where(before)).scalar_one() + 1
+
+    def cancel(self, job_id: str) -> Job:
+        """A queued job is cancelled now, a held one when its worker reads the flag.
+
+        Raises UnknownJob or JobFinished.
+        """
+        queued = (jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+        now = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
+        flagged = sql.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(HELD_STATES))
+        with self._engine.connect() as connection:
+            if not connection.execute(sql.update(jobs).where(*queued).values(**now)).rowcount:
+                changed = connection.execute(flagged.values(cancel_requested=True)).rowcount
+                if not changed:
+                    job = self.get(job_id)
+                    raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
+        return self.get(job_id)
+
+    def claim(self, worker: str, held: Held, *, lease_seconds: float, max_overtake: float) -> Claim | None:
+        """Take the next job, or None when nothing waits (or another worker was faster)."""
+        columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.created_at)
+        query = (
+            sql.select(*columns)
+            .where(jobs.c.state == JobState.QUEUED)
+            .order_by(jobs.c.priority.desc(), jobs.c.seq)
+            .limit(CLAIM_WINDOW)
+        )
+        with self._engine.connect() as connection:
+            waiting = [Waiting(*row) for row in connection.execute(query)]
+            now = time.time()
+            chosen = choose(waiting, held, now, max_overtake)
+            if chosen is None:
+                return None
+            taken = (
+                sql.update(jobs)
+                .where(jobs.c.id == chosen.id, jobs.c.state == JobState.QUEUED)
+                .values(
+                    state=JobState.PREPARING,
+                    worker=worker,
+                    attempts=jobs.c.attempts + 1,
+                    started_at=now,
+                    lease_until=now + lease_seconds,
+                    phase="preparing",
+                    step=0,
+                )
+                .returning(*jobs.c)
+            )
+            row = connection.execute(taken).mappings().first()
+        return None if row is None else Claim(_to_job(row, None), worker, int(row["attempts"]))
+
+    def renew(self, claim: Claim, lease_seconds: float) -> None:
+        """Raises LeaseLost."""
+        self._change(claim, lease_until=time.time() + lease_seconds)
+
+    def report(self, claim: Claim, progress: Progress) -> None:
+        """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
+        state = JobState.PREPARING if progress.step == 0 else JobState.RUNNING
+        self._change(claim, state=state, phase=progress.phase, step=progress.step, total=progress.total)
+        self.check(claim)
+
+    def check(self, claim: Claim) -> None:
+        """Raises LeaseLost when the job is no longer this worker's, JobCancelled when it is to stop."""
+        query = sql.select(jobs.c.cancel_requested).where(*_owned(claim))
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise LeaseLost(f"job {claim.job.id} was taken over")
+        if row[0]:
+            raise JobCancelled(f"job {claim.job.id} was cancelled")
+
+    def succeed(self, claim: Claim, result: JobResult) -> None:
+        """The commit of a job. Raises LeaseLost."""
+        total = claim.job.request.steps * claim.job.request.num_images
+        ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
+        self._change(claim, **ended, result=RESULT.dump_json(result).decode(), lease_until=None)
+
+    def fail(self, claim: Claim, failure: JobFailure) -> None:
+        ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
+        self._change(claim, **ended, failure=FAILURE.dump_json(failure).decode(), lease_until=None)
+
+    def end_cancelled(self, claim: Claim) -> None:
+        ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
+        self._change(claim, **ended, lease_until=None)
+
+    def give_back(self, claim: Claim) -> None:
+        """Return a job to the queue at its old place; this run does not count as an attempt."""
+        self._change(claim, **_QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+
+    def held(self) -> list[HeldJob]:
+        columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
+        query = sql.select(*columns).where(jobs.c.state.in_(HELD_STATES))
+        with self._engine.connect() as connection:
+            return [HeldJob(*row) for row in connection.execute(query)]
+
+    def reap(self, held: HeldJob, max_attempts: int) -> None:
+        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough."""
+        mine = (
+            jobs.c.id == held.id,
+            jobs.c.worker == held.worker,
+            jobs.c.attempts == held.attempt,
+            jobs.c.state.in_(HELD_STATES),
+        )
+        died = JobFailure(
+            "worker-died",
+            f"the worker died {held.attempt} times while running this job",
+            "see the server's log; the job may need more memory than there is",
+        )
+        now = {"finished_at": time.time(), "lease_until": None}
+        with self._engine.connect() as connection:
+            cancelled = sql.update(jobs).where(*mine, jobs.c.cancel_requested)
+            if connection.execute(
+                cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
+            ).rowcount:
+                return
+            if held.attempt >= max_attempts:
+                ended = {
+                    "state": JobState.FAILED,
+                    "phase": "failed",
+                    "failure": FAILURE.dump_json(died).decode(),
+                }
+                connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
+            else:
+                connection.execute(sql.update(jobs).where(*mine).values(**_QUEUED_AGAIN))
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state."""
+        query = sql.select(jobs.c.state, sql.func.count()).group_by(jobs.c.state)
+        with self._engine.connect() as connection:
+            found = {str(state): int(count) for state, count in connection.execute(query)}
+        return {state.value: found.get(state.value, 0) for state in JobState}
+
+    def _change(self, claim: Claim, **values: Any) -> None:
+        query = sql.update(jobs).where(*_owned(claim)).values(**values)
+        with self._engine.connect() as connection:
+            if not connection.execute(query).rowcount:
+                raise LeaseLost(f"job {claim.job.id} was taken over")
+
+
+_QUEUED_AGAIN = {"state": JobState.QUEUED, "worker": None, "lease_until": None, "phase": "queued", "step": 0}
+
+
+def _owned(claim: Claim) -> Sequence[sql.ColumnElement[bool]]:
+    return (
+        jobs.c.id == claim.job.id,
+        jobs.c.worker == claim.worker,
+        jobs.c.attempts == claim.attempt,
+        jobs.c.state.in_(HELD_STATES),
+    )
+
+
+def _count(state: JobState) -> sql.Select[int]:
+    return sql.select(sql.func.count()).select_from(jobs).where(jobs.c.state == state)
+
+
+def _to_job(row: Any, position: int | None) -> Job:
+    return Job(
+        id=row["id"],
+        state=JobState(row["state"]),
+        request=REQUEST.validate_json(row["request"]),
+        created_at=_moment(row["created_at"]),
+        started_at=row["started_at"] and _moment(row["started_at"]),
+        finished_at=row["finished_at"] and _moment(row["finished_at"]),
+        attempts=row["attempts"],
+        queue_position=position,
+        progress=Progress(row["phase"], row["step"], row["total"]),
+        result=row["result"] and RESULT.validate_json(row["result"]),
+        failure=row["failure"] and FAILURE.validate_json(row["failure"]),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers go on beside the one writer; FULL makes an accepted job survive a power cut."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, "head")

@@ -1,0 +1,32 @@
+"""The job table. What a scheduler must see is in columns; request, result and failure are JSON."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("stack", String(64), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", String(64)),
+    Column("lease_until", Float),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("phase", String(40), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("result", Text),
+    Column("failure", Text),
+    Index("jobs_by_state", "state", "priority", "seq"),
+)

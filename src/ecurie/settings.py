@@ -1,0 +1,143 @@
+"""Every setting, in one class: command-line flag, then environment (`ECURIE_…`), then file, then default.
+
+The file is `settings.toml` in the data folder, or the one that `ECURIE_SETTINGS_FILE` names.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ecurie.errors import SettingsError, UnsafeBind
+
+DEFAULT_DATA_DIR = Path("~/.ecurie")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="ECURIE_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="The one folder that holds all state.")
+    settings_file: Path | None = Field(None, description="Settings file; default: settings.toml in data_dir.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8009, ge=1, le=65535, description="Port to listen on.")
+    demo: bool = Field(False, description="Use the bundled demo models.")
+    catalog: Path | None = Field(None, description="Catalogue file; default: ecurie.yaml in data_dir.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
+    allowed_hosts: tuple[str, ...] = Field((), description="Host names to accept besides loopback ones.")
+    allowed_origins: tuple[str, ...] = Field((), description="Web origins that may send requests.")
+    max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
+    max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
+    max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
+    max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
+    lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
+    max_overtake_seconds: float = Field(30, ge=0, description="How long a job may be overtaken.")
+    drain_seconds: float = Field(5, ge=0, le=8, description="At stop, time for the running job to finish.")
+    max_resident_models: int = Field(2, ge=1, description="Models kept in memory.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
+
+    @field_validator("data_dir", "catalog", "settings_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        known = {**env_settings(), **init_settings()}
+        folder = Path(known.get("data_dir") or DEFAULT_DATA_DIR).expanduser()
+        file = Path(known.get("settings_file") or folder / "settings.toml").expanduser()
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    @property
+    def outputs_dir(self) -> Path:
+        return self.data_dir / "outputs"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def workers_dir(self) -> Path:
+        return self.data_dir / "workers"
+
+    @property
+    def catalog_file(self) -> Path:
+        return self.catalog or self.data_dir / "ecurie.yaml"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+
+    @property
+    def on_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def check_bind(self) -> None:
+        """Raise UnsafeBind when others could reach the server without a key."""
+        if not self.on_loopback and self.api_key is None:
+            raise UnsafeBind(
+                f"listening on {self.host} would let everyone on the network use this server",
+                remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
+            )
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables that make a child process see these very settings."""
+        variables: dict[str, str] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            elif isinstance(value, tuple):
+                value = "[" + ",".join(f'"{item}"' for item in value) + "]"
+            if value is not None:
+                variables[f"ECURIE_{name.upper()}"] = str(value)
+        return variables
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings from flags that are not None, the environment and the settings file.
+
+    Raises SettingsError naming the setting and where it came from.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
+        raise SettingsError(
+            f"{source}: {first['msg']} (got {first['input']!r})",
+            remedy="`ecurie doctor` lists every setting with its value",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the settings file is not valid TOML: {error}") from error
+
+
+def _source_of(name: str) -> str:
+    variable = f"ECURIE_{name.upper()}"
+    return variable if variable in os.environ else f"settings file, '{name}'"

@@ -1,0 +1,188 @@
+"""The worker process: claims jobs, makes their images, writes the outcome. Started by the supervisor.
+
+It stops when told to (SIGTERM: the running job may finish within the drain time, else it goes back to the
+queue) and when its parent is gone (its standard input, a pipe from the parent, ends).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy.exc import OperationalError
+
+from ecurie.bootstrap import configure_logging, make_engine, make_store
+from ecurie.domain import JobFailure, Progress
+from ecurie.engine.engine import Engine
+from ecurie.errors import EcurieError, JobCancelled, JobInterrupted, LeaseLost
+from ecurie.images.files import OutputFolder
+from ecurie.jobs.locks import ProcessLock
+from ecurie.jobs.schedule import Held
+from ecurie.jobs.store import Claim, JobStore
+from ecurie.settings import Settings, load_settings
+
+log = logging.getLogger("ecurie.worker")
+POLL_SECONDS = 0.02
+REPORT_SECONDS = 0.1
+
+
+class StopSign:
+    """Raised by SIGTERM (with time to drain) or by the parent's death (without)."""
+
+    def __init__(self, drain_seconds: float):
+        self._drain = drain_seconds
+        self._deadline: float | None = None
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._drain
+
+    def watch_parent(self) -> None:
+        """Blocks until the pipe from the parent ends."""
+        while sys.stdin.buffer.read(1):
+            pass
+        self._deadline = time.monotonic()
+
+    @property
+    def raised(self) -> bool:
+        return self._deadline is not None
+
+    @property
+    def overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+
+class Worker:
+    def __init__(self, name: str, engine: Engine, store: JobStore, settings: Settings, stop: StopSign):
+        self._name, self._engine, self._store, self._stop = name, engine, store, stop
+        self._outputs_dir = settings.outputs_dir
+        self._lease, self._max_overtake = settings.lease_seconds, settings.max_overtake_seconds
+        self._held = Held()
+
+    def run(self) -> None:
+        while not self._stop.raised:
+            claim = self._claim()
+            if claim is None:
+                time.sleep(POLL_SECONDS)
+            else:
+                self._work(claim)
+
+    def _claim(self) -> Claim | None:
+        try:
+            return self._store.claim(
+                self._name, self._held, lease_seconds=self._lease, max_overtake=self._max_overtake
+            )
+        except OperationalError as error:
+            log.error("cannot claim a job: %s", error.orig)
+            time.sleep(1)
+            return None
+
+    def _work(self, claim: Claim) -> None:
+        job = claim.job
+        log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
+        outputs = OutputFolder(self._outputs_dir, job.id, job.created_at)
+        try:
+            with self._heartbeat(claim):
+                result = self._engine.run(job.request, outputs, _Reporter(self._store, claim, self._stop))
+            self._store.succeed(claim, result)
+            self._held = Held(job.request.model, "")
+            log.info("job %s: succeeded", job.id)
+        except JobCancelled:
+            self._store.end_cancelled(claim)
+            log.info("job %s: cancelled", job.id)
+        except JobInterrupted:
+            self._store.give_back(claim)
+            log.info("job %s: back in the queue", job.id)
+        except LeaseLost as error:
+            log.warning("%s", error)
+        except EcurieError as error:
+            log.warning("job %s: failed: %s", job.id, error)
+            self._store.fail(claim, JobFailure(error.code, str(error), error.remedy))
+        except Exception as error:
+            log.exception("job %s: failed", job.id)
+            kind = type(error).__name__
+            self._store.fail(
+                claim,
+                JobFailure("generation-failed", f"{kind}: {error}", "see the server's log for the traceback"),
+            )
+
+    @contextmanager
+    def _heartbeat(self, claim: Claim) -> Iterator[None]:
+        """Renews the lease from a thread, so that a long model load keeps it too."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self._lease / 3):
+                try:
+                    self._store.renew(claim, self._lease)
+                except LeaseLost:
+                    return
+                except OperationalError as error:
+                    log.error("cannot renew the lease: %s", error.orig)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+class _Reporter:
+    """Passes progress to the store, and stop signs and cancellation to the engine."""
+
+    def __init__(self, store: JobStore, claim: Claim, stop: StopSign):
+        self._store, self._claim, self._stop = store, claim, stop
+        self._phase, self._reported_at = "", 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if self._stop.overdue:
+            raise JobInterrupted("the worker is stopping")
+        now = time.monotonic()
+        if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
+            self._store.check(self._claim)
+            return
+        self._store.report(self._claim, progress)
+        self._phase, self._reported_at = progress.phase, now
+
+
+def main() -> None:
+    name = sys.argv[1]
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    lock = ProcessLock(settings.workers_dir / f"{name}.lock")
+    if not lock.acquire():
+        sys.exit(f"worker {name} is already running")
+    stop = StopSign(settings.drain_seconds)
+    signal.signal(signal.SIGTERM, stop.on_signal)
+    threading.Thread(target=stop.watch_parent, name="parent", daemon=True).start()
+    store = make_store(settings)
+    engine = make_engine(settings)
+    announce(settings.workers_dir / f"{name}.json", engine)
+    try:
+        Worker(name, engine, store, settings, stop).run()
+    finally:
+        store.close()
+        lock.release()
+
+
+def announce(file: Path, engine: Engine) -> None:
+    """Tell the API that this worker is ready, and where it computes."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps({"pid": os.getpid(), **engine.describe()}))
+    partial.replace(file)
+    log.info("ready on %s", engine.describe()["device"])
+
+
+if __name__ == "__main__":
+    main()
