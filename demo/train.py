@@ -12,6 +12,7 @@ import csv
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,36 @@ CHECKPOINT_EVERY = 250
 LossAt = Callable[[torch.Generator, random.Random], Tensor]
 
 
-def learning_rate(step: int, steps: int, peak: float, flat_until: float) -> float:
-    """Linear warm-up over 200 steps, flat, then linear decay to 2 % of the peak."""
-    fraction = step / steps
-    decay = 1.0 if fraction < flat_until else max(0.02, (1 - fraction) / (1 - flat_until))
-    return peak * min(1.0, (step + 1) / 200) * decay
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate: linear warm-up over 200 steps, then in every cycle flat and a linear decay to 2 %."""
+
+    peak: float
+    cycles: tuple[int, ...]
+    flat_share: float
+
+    @property
+    def steps(self) -> int:
+        return sum(self.cycles)
+
+    def rate(self, step: int) -> float:
+        start = 0
+        for length in self.cycles:
+            if step < start + length:
+                fraction = (step - start) / length
+                break
+            start += length
+        decay = 1.0 if fraction < self.flat_share else max(0.02, (1 - fraction) / (1 - self.flat_share))
+        return self.peak * min(1.0, (step + 1) / 200) * decay
 
 
 class Run:
     """One stage's loop state: modules, optimizer, moving average, loss log and checkpoint."""
 
-    def __init__(self, name: str, work: Path, modules: list[nn.Module], peak: float):
-        self.name, self.work, self.modules, self.peak = name, work, modules, peak
+    def __init__(self, name: str, work: Path, modules: list[nn.Module], schedule: Schedule):
+        self.name, self.work, self.modules, self.schedule = name, work, modules, schedule
         self.parameters = [p for module in modules for p in module.parameters()]
-        self.optimizer = torch.optim.AdamW(self.parameters, peak, weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.parameters, schedule.peak, weight_decay=0.01)
         self.average = [p.detach().clone() for p in self.parameters]
         self.step, self.smoothed = 0, 1.0
         if self.checkpoint.exists():
@@ -74,14 +91,14 @@ class Run:
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
-    def train(self, steps: int, flat_until: float, seed: int, loss_at: LossAt) -> None:
-        """Go on to step number `steps`; the learning rate is flat for the share `flat_until` of them."""
+    def train(self, seed: int, loss_at: LossAt) -> None:
+        """Go on to the schedule's end."""
         began = time.monotonic()
-        while self.step < steps:
+        while self.step < self.schedule.steps:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + self.step)
             dice = random.Random(seed * 1_000_003 + self.step)
             for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.step, steps, self.peak, flat_until)
+                group["lr"] = self.schedule.rate(self.step)
             loss = loss_at(generator, dice)
             self.optimizer.zero_grad()
             loss.backward()
@@ -91,7 +108,7 @@ class Run:
             self._follow(loss.item())
             if self.step % 50 == 0:
                 self._log(time.monotonic() - began)
-            if self.step % CHECKPOINT_EVERY == 0 or self.step == steps:
+            if self.step % CHECKPOINT_EVERY == 0 or self.step == self.schedule.steps:
                 self._write_checkpoint()
 
     @torch.no_grad()
@@ -136,12 +153,12 @@ def edges(images: Tensor) -> tuple[Tensor, Tensor]:
     return images.diff(dim=2), images.diff(dim=3)
 
 
-def train_autoencoder(pixels: np.ndarray, work: Path, steps: int, seed: int) -> AutoencoderKL:
+def train_autoencoder(pixels: np.ndarray, work: Path, cycles: tuple[int, ...], seed: int) -> AutoencoderKL:
     """L1 on pixels and on edges (flat drawings live by their edges), a little MSE, a slight KL."""
     torch.manual_seed(seed)
     autoencoder = networks.make_autoencoder()
     rgba = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    run = Run("autoencoder", work, [autoencoder], peak=2e-3)
+    run = Run("autoencoder", work, [autoencoder], Schedule(2e-3, cycles, 0.3))
 
     def loss_at(generator: torch.Generator, _dice: random.Random) -> Tensor:
         chosen = torch.randint(len(rgba), (AUTOENCODER_BATCH,), generator=generator)
@@ -152,7 +169,7 @@ def train_autoencoder(pixels: np.ndarray, work: Path, steps: int, seed: int) -> 
         likeness = functional.l1_loss(drawn, target) + 0.5 * functional.mse_loss(drawn, target) + 0.5 * sharp
         return likeness + 5e-7 * posterior.kl().mean()
 
-    run.train(steps, 0.3, seed, loss_at)
+    run.train(seed, loss_at)
     run.use_average()
     return autoencoder
 
@@ -184,7 +201,7 @@ def train_unet(
     ]
     for encoder, table in zip(encoders, used_tables, strict=True):
         encoder.set_input_embeddings(table)
-    run = Run("unet", work, [unet, *encoders], peak=1e-3)
+    run = Run("unet", work, [unet, *encoders], Schedule(1e-3, (steps,), 0.7))
     noiser = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     alphas = noiser.alphas_cumprod
     time_ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]]).expand(UNET_BATCH, -1)
@@ -208,7 +225,7 @@ def train_unet(
         weight = ratio.clamp(max=SNR_CLIP) / ratio
         return (weight * (guess - noise).square().mean(dim=(1, 2, 3))).mean()
 
-    run.train(steps, 0.7, seed, loss_at)
+    run.train(seed, loss_at)
     run.use_average()
     for encoder, full, used in zip(encoders, full_tables, used_tables, strict=True):
         used.write_to(full)
@@ -253,13 +270,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("build/demo/package"))
     parser.add_argument("--work", type=Path, default=Path("build/demo"))
     parser.add_argument("--output", type=Path, default=Path("src/ecurie/demo_models/sdxl-base"))
-    parser.add_argument("--autoencoder-steps", type=int, default=2600)
+    parser.add_argument("--autoencoder-steps", type=int, nargs="+", default=[2600, 1800], help="one a cycle")
     parser.add_argument("--unet-steps", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     drawings = emoji.draw(options.data, networks.IMAGE_SIZE)
-    autoencoder = train_autoencoder(drawings.pixels, options.work, options.autoencoder_steps, options.seed)
+    autoencoder = train_autoencoder(
+        drawings.pixels, options.work, tuple(options.autoencoder_steps), options.seed
+    )
     latents = to_latents(autoencoder, drawings.on_white())
     unet, first, second = train_unet(drawings.names, latents, options.work, options.unet_steps, options.seed)
     save(options.output, autoencoder, unet, first, second)

@@ -75,9 +75,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds spent; `prepare` is checking files, `switch` making the model ready."""
+    """Seconds a worker spent; `prepare` is checking files, `switch` making the model ready."""
 
-    queue: float = 0.0
     prepare: float = 0.0
     switch: float = 0.0
     encode: float = 0.0

@@ -52,13 +52,22 @@ def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
     """The first mistake, named by its field; the rest counted."""
     first = errors[0]
     if first["type"] == "json_invalid":
-        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}")
+        where = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
+        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{where}")
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     name = ".".join(where) or "body"
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
+    given = first.get("input")
+    if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
+        reason += f" (got {_shortened(given)})"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     remedy = "docs/api.md lists every field" if first["type"] == "extra_forbidden" else None
     return InvalidRequest(f"{name}: {reason.removeprefix('Value error, ')}{more}", field=name, remedy=remedy)
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ecurie.catalog.entries import AdapterEntry, CatalogFile, ModelEntry
 from ecurie.catalog.sources import locate
 from ecurie.catalog.yaml_file import read_catalog
-from ecurie.errors import CatalogError, UnknownModel, WeightsInvalid, WeightsMissing
+from ecurie.errors import CatalogError, RequestError, UnknownModel
 from ecurie.formats.diffusers_folder import FolderFacts, read_folder
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Catalog:
         """None when the model can be used, else why not."""
         try:
             self.find(model_id)
-        except (WeightsMissing, WeightsInvalid, UnknownModel) as error:
+        except RequestError as error:
             return f"{error}; {error.remedy}" if error.remedy else str(error)
         return None
 

@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ecurie.catalog.schedulers import find_scheduler
+from ecurie.errors import InvalidRequest
+
+ADAPTER_SECTIONS = ("adapters", "loras", "lycoris")
 Size = Annotated[int, Field(ge=64, le=8192, multiple_of=8)]
 Weight = Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)]
 
@@ -33,11 +37,12 @@ class ModelEntry(Entry):
     @field_validator("scheduler")
     @classmethod
     def _known_scheduler(cls, name: str | None) -> str | None:
-        from ecurie.catalog.schedulers import find_scheduler
-
-        if name is not None:
-            find_scheduler(name)
-        return name
+        if name is None:
+            return None
+        try:
+            return find_scheduler(name).id
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from error
 
 
 class AdapterEntry(Entry):
@@ -57,7 +62,7 @@ class Defaults(BaseModel):
 
 
 class CatalogFile(BaseModel):
-    """The whole file. The sections `loras` and `lycoris` are other names of `adapters`."""
+    """The whole file. The sections in ADAPTER_SECTIONS all hold adapters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,8 +79,6 @@ class CatalogFile(BaseModel):
         adapters = dict(merged.get("adapters") or {})
         for section, kind in (("loras", "lora"), ("lycoris", "lycoris")):
             for key, entry in (merged.pop(section, None) or {}).items():
-                if key in adapters:
-                    raise ValueError(f"adapter '{key}' is named in two sections")
                 adapters[key] = {"kind": kind, **entry} if isinstance(entry, dict) else entry
         merged["adapters"] = adapters
         return merged

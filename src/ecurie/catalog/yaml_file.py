@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from ecurie.catalog.entries import CatalogFile
-from ecurie.errors import CatalogError, EcurieError
+from ecurie.catalog.entries import ADAPTER_SECTIONS, CatalogFile
+from ecurie.errors import CatalogError
 
 
 def read_catalog(file: Path) -> CatalogFile:
@@ -25,18 +25,18 @@ def read_catalog(file: Path) -> CatalogFile:
         raise CatalogError(f"{file}, line {line}: {error.problem}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogError(f"{file} cannot be read: {error}") from error
-    if root is None or not isinstance(data, dict):
+    if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
         raise CatalogError(f"{file} is empty or not a mapping of 'defaults', 'models' and 'adapters'")
     _refuse_duplicates(file, root)
+    _refuse_shared_adapters(file, root)
     try:
         return CatalogFile.model_validate(data)
-    except EcurieError as error:
-        raise CatalogError(f"{file}: {error}", remedy=error.remedy) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         line = _line_of(root, first["loc"])
         reason = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        reason = reason.removeprefix("Value error, ")
         raise CatalogError(
             f"{file}, line {line}: {where + ': ' if where else ''}{reason}",
             remedy="docs/catalogue.md lists every field",
@@ -54,14 +54,24 @@ def _refuse_duplicates(file: Path, node: yaml.Node) -> None:
             _refuse_duplicates(file, value)
 
 
+def _refuse_shared_adapters(file: Path, root: yaml.MappingNode) -> None:
+    seen = set()
+    for section, content in root.value:
+        if section.value in ADAPTER_SECTIONS and isinstance(content, yaml.MappingNode):
+            for key, _ in content.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise CatalogError(f"{file}, line {line}: adapter '{key.value}' is in two sections")
+                seen.add(key.value)
+
+
 def _line_of(root: yaml.Node, location: tuple[int | str, ...]) -> int:
     """The line (from 1) of the deepest node on the way to `location`."""
     node, line = root, 1
-    sections = {"adapters": ("adapters", "loras", "lycoris")}
     for part in location:
         if not isinstance(node, yaml.MappingNode):
             break
-        names = sections.get(str(part), (str(part),))
+        names = ADAPTER_SECTIONS if part == "adapters" else (str(part),)
         found = [(key, value) for key, value in node.value if key.value in names]
         if not found:
             break

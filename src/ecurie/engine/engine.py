@@ -15,6 +15,7 @@ from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Set
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.devices import Compute
 from ecurie.engine.residency import Residency
+from ecurie.formats.diffusers_folder import read_folder
 from ecurie.images.files import OutputFolder
 
 Listener = Callable[[Progress], None]
@@ -36,12 +37,14 @@ class Engine:
         """
         clock = _Clock()
         total = request.steps * request.num_images
+        facts = read_folder(Path(request.model_path))
+        prepare = clock.lap()
         listen(Progress("loading model", 0, total))
-        model = self._residency.activate(Path(request.model_path))
+        model = self._residency.activate(Path(request.model_path), facts)
         switch = clock.lap()
         listen(Progress("encoding prompt", 0, total))
         conditioning = prompts.encode(model, request.final_prompt, request.negative_prompt, request.clip_skip)
-        timings = Timings(switch=switch, encode=clock.lap())
+        timings = Timings(prepare=prepare, switch=switch, encode=clock.lap())
         images: list[ImageFile] = []
         try:
             for index in range(request.num_images):

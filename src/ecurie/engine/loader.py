@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from ecurie.engine.devices import Compute
 from ecurie.errors import WeightsInvalid
-from ecurie.formats.diffusers_folder import read_folder
+from ecurie.formats.diffusers_folder import FolderFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,11 @@ class Model:
     zero_empty_negative: bool
 
 
-def load_model(folder: Path, compute: Compute) -> Model:
+def load_model(folder: Path, facts: FolderFacts, compute: Compute) -> Model:
     """Read every part in `compute.dtype` and put it on the device.
 
-    Raises WeightsMissing or WeightsInvalid.
+    `facts` is what `read_folder` says of it. Raises WeightsInvalid.
     """
-    facts = read_folder(folder)
     parts = {}
     classes = {
         "unet": UNet2DConditionModel,

@@ -79,9 +79,10 @@ def _encode_one(encoders: list[Compel], text: str, field: str) -> tuple[Tensor, 
     try:
         first = encoders[0](text)
         second, pooled = encoders[1](text)
-    except (ValueError, RuntimeError, AssertionError, RecursionError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        # Compel's parser has no error class of its own: marks it cannot read end in anything, IndexError too.
         raise InvalidRequest(
             f"the {field} cannot be read: {error}",
             field=field,

@@ -10,6 +10,7 @@ import torch
 
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model, load_model
+from ecurie.formats.diffusers_folder import FolderFacts
 
 
 class Residency:
@@ -19,12 +20,12 @@ class Residency:
         self._compute, self._limit = compute, limit
         self._models: OrderedDict[Path, Model] = OrderedDict()
 
-    def activate(self, folder: Path) -> Model:
+    def activate(self, folder: Path, facts: FolderFacts) -> Model:
         """The model of this folder, loaded if it must be. Raises what `load_model` raises."""
         model = self._models.get(folder)
         if model is None:
             self._make_room()
-            model = load_model(folder, self._compute)
+            model = load_model(folder, facts, self._compute)
             self._models[folder] = model
         self._models.move_to_end(folder)
         return model

@@ -1,0 +1,127 @@
+"""Fixtures: the bundled demo model, and real server processes on free ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+for name in [name for name in os.environ if name.startswith("ECURIE_")]:
+    del os.environ[name]
+
+DEMO_FOLDER = Path(__file__).parents[1] / "src" / "ecurie" / "demo_models" / "sdxl-base"
+READY_SECONDS = 90
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """An `ecurie serve` process of the test's own."""
+
+    def __init__(self, data_dir: Path, port: int, arguments: list[str], environment: dict[str, str]):
+        self.data_dir, self.port = data_dir, port
+        self.log_file = data_dir.with_name(f"{data_dir.name}-{port}.log")
+        self.url = f"http://localhost:{port}"
+        self._arguments, self._environment = arguments, environment
+        self.client = httpx2.Client(base_url=self.url, timeout=120, trust_env=False)
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ecurie", "serve", "--port", str(self.port), *self._arguments],
+                env={**os.environ, "ECURIE_DATA_DIR": str(self.data_dir), **self._environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def restart(self) -> None:
+        self.process = self._start()
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def wait_until(self, condition: Callable[[], Any], what: str, seconds: float = READY_SECONDS) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if value := condition():
+                    return value
+            except httpx2.TransportError:
+                pass
+            assert self.process.poll() is None, self.log
+            time.sleep(0.05)
+        raise AssertionError(f"not {what} within {seconds} s:\n{self.log}")
+
+    def wait_ready(self) -> Server:
+        self.wait_until(lambda: self.client.get("/readyz").status_code == 200, "ready")
+        return self
+
+    def worker_pid(self) -> int:
+        workers = self.wait_until(lambda: self.client.get("/system").json()["workers"], "with a worker")
+        pid: int = workers[0]["pid"]
+        return pid
+
+    def submit(self, **fields: Any) -> str:
+        answer = self.client.post("/generate", json={"prompt": "red apple", **fields})
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["id"]
+        return job_id
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        content: dict[str, Any] = self.client.get(f"/jobs/{job_id}").json()
+        return content
+
+    def wait_for(self, job_id: str, *states: str) -> dict[str, Any]:
+        def found() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["state"] in states else None
+
+        job: dict[str, Any] = self.wait_until(found, f"job {' or '.join(states)}")
+        return job
+
+    def stop(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start servers of the demo models; all are stopped at the end."""
+    servers: list[Server] = []
+
+    def start(
+        *arguments: str, data_dir: Path | None = None, demo: bool = True, ready: bool = True, **environment: str
+    ) -> Server:
+        folder = data_dir or tmp_path_factory.mktemp("data")
+        server = Server(folder, free_port(), [*(["--demo"] if demo else []), *arguments], environment)
+        servers.append(server)
+        return server.wait_ready() if ready else server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[..., Server]) -> Server:
+    """One server shared by the tests that leave it as they found it."""
+    return start_server()

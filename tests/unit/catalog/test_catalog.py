@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ecurie.catalog.catalog import BUILTIN, Catalog
+from ecurie.catalog.schedulers import SCHEDULERS, find_scheduler
+from ecurie.catalog.sources import parse_hub_source
+from ecurie.errors import CatalogError, InvalidRequest, NotBuiltYet, UnknownModel, WeightsMissing
+from tests.conftest import DEMO_FOLDER
+
+TEXT = "defaults: {{model: one}}\nmodels:\n  one: {{name: One, source: {source}}}\n"
+
+
+def make(tmp_path: Path, source: str) -> tuple[Catalog, Path]:
+    file = tmp_path / "ecurie.yaml"
+    file.write_text(TEXT.format(source=source))
+    return Catalog(file, tmp_path / "models"), file
+
+
+def test_both_shipped_catalogues_are_valid_and_share_their_ids(tmp_path: Path) -> None:
+    default, demo = (Catalog(BUILTIN[name], tmp_path) for name in ("default", "demo"))
+    assert {"sdxl-base", "pony-xl-v6"} <= set(default.models()) & set(demo.models())
+    assert default.default_model == demo.default_model == "sdxl-base"
+
+
+def test_the_demo_models_are_ready(tmp_path: Path) -> None:
+    demo = Catalog(BUILTIN["demo"], tmp_path)
+    assert [demo.availability(model_id) for model_id in demo.models()] == [None, None]
+    found = demo.find("sdxl-base")
+    assert (found.size, found.facts.factor) == ((64, 64), 4)
+
+
+def test_an_unknown_model_names_the_known_ones(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, str(DEMO_FOLDER))
+    with pytest.raises(UnknownModel, match="'two'") as caught:
+        catalog.find("two")
+    assert caught.value.remedy == "use one of: one"
+
+
+def test_missing_weights_say_what_to_run(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, "hf:owner/repository@main")
+    with pytest.raises(WeightsMissing, match="has not been downloaded") as caught:
+        catalog.find("one")
+    assert caught.value.remedy == "run: ecurie pull one"
+    assert "ecurie pull one" in (catalog.availability("one") or "")
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, "./nowhere")
+    with pytest.raises(WeightsMissing, match=str(tmp_path / "nowhere")):
+        catalog.find("one")
+
+
+def test_single_files_are_refused_with_the_reason(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, "hf:owner/repository/model.safetensors")
+    with pytest.raises(NotBuiltYet, match="single file"):
+        catalog.find("one")
+    assert "single file" in (catalog.availability("one") or "")
+
+
+def test_a_valid_edit_is_followed_and_a_broken_one_leaves_the_last_good_state(tmp_path: Path) -> None:
+    catalog, file = make(tmp_path, str(DEMO_FOLDER))
+    file.write_text(TEXT.format(source=DEMO_FOLDER).replace("one", "another"))
+    assert list(catalog.models()) == ["another"]
+    file.write_text("models: [broken")
+    assert list(catalog.models()) == ["another"]
+    assert isinstance(catalog.error, CatalogError)
+    file.write_text(TEXT.format(source=DEMO_FOLDER))
+    assert list(catalog.models()) == ["one"]
+    assert catalog.error is None
+
+
+def test_folders_under_checkpoints_become_models(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, str(DEMO_FOLDER))
+    shutil.copytree(DEMO_FOLDER, tmp_path / "models" / "checkpoints" / "My Model (v2)")
+    assert set(catalog.models()) == {"one", "my-model-v2"}
+    assert catalog.find("my-model-v2").size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("hf:a/b", ("a/b", None, None)),
+        ("hf:a/b.c@1f2e", ("a/b.c", "1f2e", None)),
+        ("hf:a/b/c.safetensors", ("a/b", None, "c.safetensors")),
+        ("hf:a/b@v1/d/c.safetensors", ("a/b", "v1", "d/c.safetensors")),
+    ],
+)
+def test_hub_sources_are_read(text: str, parts: tuple[str, str | None, str | None]) -> None:
+    source = parse_hub_source(text)
+    assert (source.repository, source.revision, source.file) == parts
+
+
+@pytest.mark.parametrize("text", ["hf:", "hf:a", "hf:a/b@", "hf:a/b/../c", "hf:a/b/c.ckpt"])
+def test_what_is_no_hub_source_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_hub_source(text)
+
+
+def test_every_scheduler_is_found_by_id_and_label_in_any_case() -> None:
+    for entry in SCHEDULERS:
+        for name in (entry.id, entry.label, entry.label.upper(), entry.id.replace("-", " ")):
+            assert find_scheduler(name) is entry
+    with pytest.raises(InvalidRequest, match="'eular'") as caught:
+        find_scheduler("eular")
+    assert "euler-a" in (caught.value.remedy or "")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ecurie.errors import WeightsInvalid, WeightsMissing
+from ecurie.formats.diffusers_folder import read_folder
+from tests.conftest import DEMO_FOLDER
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
+
+
+def test_the_demo_folder_is_read() -> None:
+    facts = read_folder(DEMO_FOLDER)
+    assert (facts.size, facts.factor, facts.text_layers) == ((64, 64), 4, 3)
+    assert set(facts.variants.values()) == {None}
+
+
+def test_the_half_precision_variant_is_preferred(folder: Path) -> None:
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    assert read_folder(folder).variants["unet"] == "fp16"
+
+
+@pytest.mark.parametrize("name", ["model_index.json", "vae/config.json", "unet/diffusion_pytorch_model.safetensors"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(WeightsMissing, match=Path(name).name.replace(".", r"\.")):
+        read_folder(folder)
+
+
+def test_a_missing_part_is_named(folder: Path) -> None:
+    shutil.rmtree(folder / "tokenizer_2")
+    with pytest.raises(WeightsMissing, match="tokenizer_2"):
+        read_folder(folder)
+
+
+def test_another_kind_of_model_is_refused_by_name(folder: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "FluxPipeline"}))
+    with pytest.raises(WeightsInvalid, match="FluxPipeline"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, 2000, -1])
+def test_truncated_weights_are_refused(folder: Path, keep: int) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(WeightsInvalid, match="vae"):
+        read_folder(folder)
+
+
+def test_pickles_are_refused_and_not_opened(folder: Path) -> None:
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(WeightsInvalid, match="pickled"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe"])
+def test_damaged_configurations_are_refused(folder: Path, content: bytes) -> None:
+    (folder / "unet" / "config.json").write_bytes(content)
+    with pytest.raises(WeightsInvalid, match=r"config\.json"):
+        read_folder(folder)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from ecurie.domain import GenerationRequest, ImageFile, JobFailure, JobResult, JobState, Progress, Setup, Timings
+from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, UnknownJob
+from ecurie.jobs.schedule import Held
+from ecurie.jobs.store import Claim, HeldJob, JobStore
+from ecurie.jobs.table import metadata
+
+REQUEST = GenerationRequest(
+    prompt="red apple",
+    final_prompt="red apple",
+    negative_prompt="",
+    model="sdxl-base",
+    model_path="/models/sdxl-base",
+    adapters=(),
+    steps=30,
+    guidance_scale=7.5,
+    seed=7,
+    width=64,
+    height=64,
+    num_images=2,
+    scheduler="default",
+    clip_skip=2,
+)
+RESULT = JobResult(
+    (ImageFile("a.png", 7, 64, 64), ImageFile("b.png", 8, 64, 64)),
+    Setup("cpu", "float32", "EulerDiscreteScheduler", {"torch": "2"}),
+    Timings(denoise=1.5),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield store
+    store.close()
+
+
+def add(store: JobStore, *, priority: int = 0, **changes: object) -> str:
+    request = dataclasses.replace(REQUEST, **changes)  # type: ignore[arg-type]
+    return store.add(request, priority=priority, stack="", max_queue=100).id
+
+
+def claim(store: JobStore, worker: str = "w1", *, lease: float = 30) -> Claim:
+    taken = store.claim(worker, Held(), lease_seconds=lease, max_overtake=30)
+    assert taken is not None
+    return taken
+
+
+def held(store: JobStore) -> HeldJob:
+    (only,) = store.held()
+    return only
+
+
+def test_the_migrations_make_the_table_that_the_code_uses(store: JobStore, tmp_path: Path) -> None:
+    engine = sql.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_the_database_survives_a_power_cut_after_a_commit(store: JobStore) -> None:
+    with store._engine.connect() as connection:
+        assert connection.execute(sql.text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(sql.text("PRAGMA synchronous")).scalar() == 2  # FULL
+
+
+def test_a_job_comes_back_as_it_was_stored(store: JobStore, tmp_path: Path) -> None:
+    job_id = add(store)
+    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    job = other.get(job_id)
+    other.close()
+    assert (job.request, job.state, job.queue_position, job.attempts) == (REQUEST, JobState.QUEUED, 1, 0)
+
+
+def test_the_life_of_a_job(store: JobStore) -> None:
+    job_id = add(store)
+    taken = claim(store)
+    assert store.get(job_id).state is JobState.PREPARING
+    store.report(taken, Progress("denoising", 3, 60))
+    running = store.get(job_id)
+    assert (running.state, running.progress) == (JobState.RUNNING, Progress("denoising", 3, 60))
+    store.succeed(taken, RESULT)
+    ended = store.get(job_id)
+    assert (ended.state, ended.result, ended.attempts) == (JobState.SUCCEEDED, RESULT, 1)
+    assert ended.started_at is not None
+    assert ended.finished_at is not None
+    assert ended.created_at <= ended.started_at <= ended.finished_at
+
+
+def test_a_failure_is_kept(store: JobStore) -> None:
+    job_id = add(store)
+    failure = JobFailure("storage-full", "no room", "make some")
+    store.fail(claim(store), failure)
+    assert (store.get(job_id).state, store.get(job_id).failure) == (JobState.FAILED, failure)
+
+
+def test_jobs_wait_in_order_of_priority_and_arrival(store: JobStore) -> None:
+    first, second, urgent = add(store), add(store), add(store, priority=1)
+    assert [store.get(job_id).queue_position for job_id in (urgent, first, second)] == [1, 2, 3]
+    assert [claim(store).job.id for _ in range(3)] == [urgent, first, second]
+    assert store.claim("w1", Held(), lease_seconds=1, max_overtake=1) is None
+
+
+def test_a_full_queue_refuses_and_running_jobs_do_not_count(store: JobStore) -> None:
+    store.add(REQUEST, priority=0, stack="", max_queue=1)
+    with pytest.raises(QueueFull, match="1 jobs"):
+        store.add(REQUEST, priority=0, stack="", max_queue=1)
+    claim(store)
+    store.add(REQUEST, priority=0, stack="", max_queue=1)
+
+
+def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    store = JobStore(url)
+    expected = {add(store) for _ in range(60)}
+    stores = [JobStore(url) for _ in range(3)]
+    got: list[str] = []
+
+    def work(mine: JobStore, name: str) -> None:
+        while sum(store.counts()[state] for state in ("queued",)):
+            taken = mine.claim(name, Held(), lease_seconds=30, max_overtake=30)
+            if taken is not None:
+                got.append(taken.job.id)
+
+    threads = [threading.Thread(target=work, args=(mine, f"w{n}")) for n, mine in enumerate(stores)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for opened in (store, *stores):
+        opened.close()
+    assert len(got) == 60
+    assert set(got) == expected
+
+
+def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: JobStore) -> None:
+    job_id = add(store)
+    assert store.cancel(job_id).state is JobState.CANCELLED
+    assert store.claim("w1", Held(), lease_seconds=1, max_overtake=1) is None
+
+
+def test_a_running_job_learns_that_it_is_cancelled(store: JobStore) -> None:
+    job_id = add(store)
+    taken = claim(store)
+    store.cancel(job_id)
+    with pytest.raises(JobCancelled):
+        store.report(taken, Progress("denoising", 1, 60))
+    store.end_cancelled(taken)
+    assert store.get(job_id).state is JobState.CANCELLED
+    with pytest.raises(JobFinished, match="cancelled"):
+        store.cancel(job_id)
+
+
+def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:
+    for ask in (store.get, store.cancel):
+        with pytest.raises(UnknownJob, match="'nope'"):
+            ask("nope")
+
+
+def test_a_job_given_back_keeps_its_place_and_costs_no_attempt(store: JobStore) -> None:
+    first, second = add(store), add(store)
+    store.give_back(claim(store))
+    assert [store.get(job_id).queue_position for job_id in (first, second)] == [1, 2]
+    assert store.get(first).attempts == 0
+
+
+def test_a_dead_worker_s_job_runs_again_and_the_dead_worker_can_change_nothing_any_more(
+    store: JobStore,
+) -> None:
+    job_id = add(store)
+    stale = claim(store, "w1")
+    store.reap(held(store), max_attempts=3)
+    again = claim(store, "w2")
+    assert (again.job.id, again.attempt) == (job_id, 2)
+    for late in (
+        lambda: store.report(stale, Progress("denoising", 1, 60)),
+        lambda: store.renew(stale, 30),
+        lambda: store.succeed(stale, RESULT),
+        lambda: store.fail(stale, JobFailure("x", "x")),
+        lambda: store.end_cancelled(stale),
+        lambda: store.give_back(stale),
+        lambda: store.check(stale),
+    ):
+        with pytest.raises(LeaseLost):
+            late()
+    store.succeed(again, RESULT)
+    assert store.get(job_id).state is JobState.SUCCEEDED
+
+
+def test_the_same_worker_s_earlier_attempt_is_fenced_too(store: JobStore) -> None:
+    add(store)
+    stale = claim(store, "w1")
+    store.reap(held(store), max_attempts=3)
+    claim(store, "w1")
+    with pytest.raises(LeaseLost):
+        store.succeed(stale, RESULT)
+
+
+def test_a_job_whose_worker_always_dies_fails_after_its_last_attempt(store: JobStore) -> None:
+    job_id = add(store)
+    for _ in range(3):
+        claim(store)
+        store.reap(held(store), max_attempts=3)
+    job = store.get(job_id)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, "3 times" in job.failure.message) == ("worker-died", True)
+
+
+def test_a_job_cancelled_while_its_worker_died_does_not_run_again(store: JobStore) -> None:
+    job_id = add(store)
+    claim(store)
+    store.cancel(job_id)
+    store.reap(held(store), max_attempts=3)
+    assert store.get(job_id).state is JobState.CANCELLED
+
+
+def test_reaping_looks_again_before_it_takes(store: JobStore) -> None:
+    """The sweeper read the job as held; meanwhile it succeeded."""
+    job_id = add(store)
+    taken = claim(store)
+    seen = held(store)
+    store.succeed(taken, RESULT)
+    store.reap(seen, max_attempts=1)
+    assert store.get(job_id).state is JobState.SUCCEEDED
+
+
+def test_the_newest_jobs_are_listed_first(store: JobStore) -> None:
+    ids = [add(store) for _ in range(4)]
+    claim(store)
+    assert [job.id for job in store.latest(3, None)] == ids[:0:-1]
+    assert [job.id for job in store.latest(10, JobState.PREPARING)] == ids[:1]
+    assert store.counts() == {
+        "queued": 3,
+        "preparing": 1,
+        "running": 0,
+        "succeeded": 0,
+        "failed": 0,
+        "cancelled": 0,
+    }

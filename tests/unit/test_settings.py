@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecurie.errors import SettingsError, UnsafeBind
+from ecurie.settings import Settings, load_settings
+
+
+def test_flag_beats_environment_beats_file_beats_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings.toml").write_text('port = 1111\nhost = "localhost"\nmax_queue = 5\n')
+    monkeypatch.setenv("ECURIE_PORT", "2222")
+    monkeypatch.setenv("ECURIE_DATA_DIR", str(tmp_path))
+    settings = load_settings(host="::1", port=None)
+    assert (settings.host, settings.port, settings.max_queue) == ("::1", 2222, 5)
+    assert settings.max_attempts == Settings.model_fields["max_attempts"].default
+
+
+def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    for place in (settings.outputs_dir, settings.models_dir, settings.workers_dir, settings.catalog_file):
+        assert place.is_relative_to(tmp_path)
+    assert str(tmp_path) in settings.database_url
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [({"port": 70000}, "--port"), ({"device": "tpu"}, "--device"), ({"nonsense": 1}, "--nonsense")],
+)
+def test_a_wrong_flag_is_named(tmp_path: Path, flags: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load_settings(data_dir=tmp_path, **flags)
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECURIE_MAX_QUEUE", "many")
+    with pytest.raises(SettingsError, match="ECURIE_MAX_QUEUE"):
+        load_settings(data_dir=tmp_path)
+
+
+def test_a_wrong_line_of_the_file_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("port 80\n")
+    with pytest.raises(SettingsError, match="TOML"):
+        load_settings(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+def test_a_public_address_without_a_key_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(UnsafeBind, match="everyone"):
+        load_settings(data_dir=tmp_path, host=host).check_bind()
+    load_settings(data_dir=tmp_path, host=host, api_key="secret").check_bind()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_loopback_needs_no_key(tmp_path: Path, host: str) -> None:
+    load_settings(data_dir=tmp_path, host=host).check_bind()
+
+
+def test_a_child_process_sees_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = load_settings(
+        data_dir=tmp_path, port=1234, api_key="s3", allowed_hosts=("a.test", "b.test"), demo=True
+    )
+    for name, value in parent.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == parent
