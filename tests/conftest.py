@@ -109,7 +109,11 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     servers: list[Server] = []
 
     def start(
-        *arguments: str, data_dir: Path | None = None, demo: bool = True, ready: bool = True, **environment: str
+        *arguments: str,
+        data_dir: Path | None = None,
+        demo: bool = True,
+        ready: bool = True,
+        **environment: str,
     ) -> Server:
         folder = data_dir or tmp_path_factory.mktemp("data")
         server = Server(folder, free_port(), [*(["--demo"] if demo else []), *arguments], environment)

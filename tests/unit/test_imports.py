@@ -11,7 +11,9 @@ import pytest
 HEAVY = ("torch", "diffusers", "transformers", "compel", "scipy")
 
 
-@pytest.mark.parametrize("module", ["ecurie.api.app", "ecurie.cli.app", "ecurie.bootstrap", "ecurie.supervisor"])
+@pytest.mark.parametrize(
+    "module", ["ecurie.api.app", "ecurie.cli.app", "ecurie.bootstrap", "ecurie.supervisor"]
+)
 def test_importing_loads_no_torch(module: str) -> None:
     program = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -115,7 +115,9 @@ def test_the_server_s_pixel_limit_holds_too(catalog: Catalog) -> None:
         resolve(GenerateBody(prompt="x", width=72), catalog, 64 * 64)
 
 
-@pytest.mark.parametrize("fields", [{"loras": [{"name": "style-anime", "weight": 0.8}]}, {"ip_strength": 0.1}])
+@pytest.mark.parametrize(
+    "fields", [{"loras": [{"name": "style-anime", "weight": 0.8}]}, {"ip_strength": 0.1}]
+)
 def test_what_is_not_built_yet_is_refused_not_ignored(catalog: Catalog, fields: dict[str, Any]) -> None:
     with pytest.raises(NotBuiltYet):
         resolve(GenerateBody(prompt="x", **fields), catalog, 10**9)

@@ -52,8 +52,8 @@ def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
     """The first mistake, named by its field; the rest counted."""
     first = errors[0]
     if first["type"] == "json_invalid":
-        where = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
-        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{where}")
+        place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
+        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     name = ".".join(where) or "body"
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])

@@ -49,11 +49,13 @@ class Guard:
             if scope["path"] not in OPEN_PATHS:
                 self._check_key(headers)
             self._check_length(headers)
+            if "transfer-encoding" in headers:
+                receive = await self._read_whole(receive)
         except EcurieError as error:
             await problem(error)(scope, receive, send)
             return
         self._accept_plain_curl(scope, headers)
-        await self._app(scope, self._limited(receive), _with_safe_headers(send))
+        await self._app(scope, receive, _with_safe_headers(send))
 
     def _check_host(self, headers: Headers) -> None:
         host = _host_name(headers.get("host", ""))
@@ -79,7 +81,9 @@ class Guard:
         if self._api_key is None:
             return
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.casefold() != "bearer" or not hmac.compare_digest(given.encode(), self._api_key.encode()):
+        if scheme.casefold() != "bearer" or not hmac.compare_digest(
+            given.encode("latin-1"), self._api_key.encode()
+        ):
             raise Unauthorized(
                 "no valid API key was sent", remedy="send the header Authorization: Bearer KEY"
             )
@@ -95,19 +99,21 @@ class Guard:
         if not browser and headers.get("content-type", "").split(";")[0] == FORM:
             MutableHeaders(scope=scope)["content-type"] = "application/json"
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Counts a body that came without a length."""
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body:
+    async def _read_whole(self, receive: Receive) -> Receive:
+        """Read a body that came without a length, so that one without an end is refused here."""
+        messages: list[Message] = []
+        length = 0
+        while not messages or messages[-1].get("more_body", False):
+            messages.append(await receive())
+            length += len(messages[-1].get("body", b""))
+            if length > self._max_body:
                 raise BodyTooLarge(f"the body may hold {self._max_body:,} bytes")
-            return message
+        messages.reverse()
 
-        return limited
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        return replay
 
 
 def _host_name(host: str) -> str:

@@ -30,7 +30,10 @@ def write(folder: Path, text: str) -> Path:
 def test_the_first_design_s_names_are_accepted(tmp_path: Path) -> None:
     catalog = read_catalog(write(tmp_path, GOOD))
     assert (catalog.models["one"].source, catalog.models["one"].vae) == ("./one", "./vae")
-    assert {name: entry.kind for name, entry in catalog.adapters.items()} == {"soft": "lora", "hard": "lycoris"}
+    assert {name: entry.kind for name, entry in catalog.adapters.items()} == {
+        "soft": "lora",
+        "hard": "lycoris",
+    }
     assert catalog.adapters["soft"].default_weight == 0.5
 
 

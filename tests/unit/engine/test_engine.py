@@ -134,7 +134,9 @@ def test_weights_removed_while_the_job_waited_are_named(
         engine.run(request, outputs, ignore)
 
 
-def test_weights_of_another_shape_are_refused(compute: Compute, outputs: OutputFolder, tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_refused(
+    compute: Compute, outputs: OutputFolder, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
     config = json.loads((folder / "vae" / "config.json").read_text())
     (folder / "vae" / "config.json").write_text(json.dumps(config | {"block_out_channels": [24, 48, 72]}))
@@ -143,7 +145,9 @@ def test_weights_of_another_shape_are_refused(compute: Compute, outputs: OutputF
         Engine(compute, 1).run(request, outputs, ignore)
 
 
-def test_the_least_recently_used_model_leaves(compute: Compute, outputs: OutputFolder, tmp_path: Path) -> None:
+def test_the_least_recently_used_model_leaves(
+    compute: Compute, outputs: OutputFolder, tmp_path: Path
+) -> None:
     folders = [str(shutil.copytree(DEMO_FOLDER, tmp_path / name)) for name in "abc"]
     engine = Engine(compute, max_resident_models=2)
     a, b, c = (dataclasses.replace(make_request(steps=1), model_path=folder) for folder in folders)

@@ -58,7 +58,22 @@ def test_weights_move_the_embeds(model: Model) -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["(", ")", "((", "a) b", "(a", '"', "'", "\\(a\\)", "+", "a++ b--", "()", "(:1)", ".and()", '("a", "b").blend(1)']
+    [
+        "(",
+        ")",
+        "((",
+        "a) b",
+        "(a",
+        '"',
+        "'",
+        "\\(a\\)",
+        "+",
+        "a++ b--",
+        "()",
+        "(:1)",
+        ".and()",
+        '("a", "b").blend(1)',
+    ]
     + ['("a", "b").blend(1, 0.5)', "a.swap(b)", ":-)", "<lora:x:1>", "[a]", "{a|b}", ",", ".", "a" * 3000],
 )
 def test_odd_brackets_and_marks_never_crash(prompt: str, model: Model) -> None:

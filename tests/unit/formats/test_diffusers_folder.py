@@ -28,7 +28,9 @@ def test_the_half_precision_variant_is_preferred(folder: Path) -> None:
     assert read_folder(folder).variants["unet"] == "fp16"
 
 
-@pytest.mark.parametrize("name", ["model_index.json", "vae/config.json", "unet/diffusion_pytorch_model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["model_index.json", "vae/config.json", "unet/diffusion_pytorch_model.safetensors"]
+)
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(WeightsMissing, match=Path(name).name.replace(".", r"\.")):

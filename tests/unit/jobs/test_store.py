@@ -10,7 +10,16 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from ecurie.domain import GenerationRequest, ImageFile, JobFailure, JobResult, JobState, Progress, Setup, Timings
+from ecurie.domain import (
+    GenerationRequest,
+    ImageFile,
+    JobFailure,
+    JobResult,
+    JobState,
+    Progress,
+    Setup,
+    Timings,
+)
 from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, UnknownJob
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import Claim, HeldJob, JobStore

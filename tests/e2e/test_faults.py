@@ -1,0 +1,245 @@
+"""What happens when processes are killed, stopped, or cannot write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEMO_FOLDER, Server, free_port
+
+StartServer = Callable[..., Server]
+
+
+def processes_of(data_dir: Path) -> list[int]:
+    """Every living process that was started with this data folder."""
+    wanted = f"ECURIE_DATA_DIR={data_dir}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill_all(server: Server) -> None:
+    for pid in processes_of(server.data_dir):
+        os.kill(pid, signal.SIGKILL)
+    server.process.wait()
+
+
+@pytest.fixture(scope="module")
+def own_server(start_server: StartServer) -> Server:
+    return start_server()
+
+
+def test_a_worker_killed_in_a_job_is_replaced_and_the_job_runs_again(own_server: Server) -> None:
+    first, second = own_server.submit(steps=60, seed=1), own_server.submit(steps=2)
+    own_server.wait_for(first, "running")
+    os.kill(own_server.worker_pid(), signal.SIGKILL)
+    job = own_server.wait_for(first, "succeeded", "failed")
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+    assert own_server.wait_for(second, "succeeded")["attempts"] == 1
+    again = own_server.wait_for(own_server.submit(steps=60, seed=1), "succeeded")
+    pictures = [own_server.client.get(ended["result"]["images"][0]["url"]).content for ended in (job, again)]
+    assert pictures[0] == pictures[1]
+
+
+def test_a_worker_killed_while_idle_is_replaced(own_server: Server) -> None:
+    old = own_server.worker_pid()
+    os.kill(old, signal.SIGKILL)
+    own_server.wait_until(
+        lambda: any(worker["pid"] != old for worker in own_server.client.get("/system").json()["workers"]),
+        "with a new worker",
+    )
+    assert own_server.wait_for(own_server.submit(steps=1), "succeeded")
+
+
+def test_after_everything_is_killed_the_queue_goes_on(own_server: Server) -> None:
+    running = own_server.submit(steps=150)
+    queued = [own_server.submit(steps=1) for _ in range(3)]
+    own_server.wait_for(running, "running")
+    kill_all(own_server)
+    assert processes_of(own_server.data_dir) == []
+    own_server.restart()
+    own_server.wait_ready()
+    assert own_server.wait_for(running, "succeeded")["attempts"] == 2
+    assert [own_server.wait_for(job_id, "succeeded")["attempts"] for job_id in queued] == [1, 1, 1]
+
+
+def test_the_worker_does_not_outlive_a_killed_server(own_server: Server) -> None:
+    job_id = own_server.submit(steps=150, num_images=8)
+    own_server.wait_for(job_id, "running")
+    own_server.process.kill()
+    own_server.process.wait()
+    deadline = time.monotonic() + 10
+    while processes_of(own_server.data_dir) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_of(own_server.data_dir) == []
+    own_server.restart()
+    own_server.wait_ready()
+    own_server.client.delete(f"/jobs/{job_id}")
+    assert own_server.wait_for(job_id, "cancelled")
+
+
+@pytest.mark.parametrize(("number", "length"), [(signal.SIGINT, 8), (signal.SIGTERM, 1)])
+def test_stopping_takes_ten_seconds_at_most_and_loses_nothing(
+    own_server: Server, number: signal.Signals, length: int
+) -> None:
+    """A long job goes back to the queue, a short one finishes; listeners do not hold the server up."""
+    job_id = own_server.submit(steps=150 if length > 1 else 40, num_images=length)
+    own_server.wait_for(job_id, "running")
+    listener = subprocess.Popen(
+        ["curl", "-sN", f"{own_server.url}/jobs/{job_id}/events"], stdout=subprocess.DEVNULL
+    )
+    began = time.monotonic()
+    own_server.process.send_signal(number)
+    status = own_server.process.wait(15)
+    assert time.monotonic() - began < 10
+    assert status == 0
+    assert processes_of(own_server.data_dir) == []
+    listener.wait(5)
+    own_server.restart()
+    own_server.wait_ready()
+    job = own_server.job(job_id)
+    if length > 1:
+        assert job["state"] in ("queued", "preparing", "running")
+        assert job["attempts"] <= 1
+        own_server.client.delete(f"/jobs/{job_id}")
+        own_server.wait_for(job_id, "cancelled")
+    else:
+        assert (job["state"], job["attempts"]) == ("succeeded", 1)
+
+
+def test_a_job_whose_worker_hangs_is_taken_over(start_server: StartServer) -> None:
+    server = start_server(ECURIE_LEASE_SECONDS="2")
+    job_id = server.submit(steps=100)
+    server.wait_for(job_id, "running")
+    os.kill(server.worker_pid(), signal.SIGSTOP)
+    job = server.wait_for(job_id, "succeeded", "failed")
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+
+
+def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(start_server: StartServer) -> None:
+    server = start_server(ECURIE_MAX_ATTEMPTS="2")
+    poison = server.submit(steps=150, num_images=16)
+
+    def kill_the_worker() -> bool:
+        job = server.job(poison)
+        if job["state"] == "running":
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(server.worker_pid(), signal.SIGKILL)
+        return bool(job["state"] == "failed")
+
+    server.wait_until(kill_the_worker, "failed")
+    job = server.job(poison)
+    assert (job["error"]["code"], job["attempts"]) == ("worker-died", 2)
+    assert server.wait_for(server.submit(steps=1), "succeeded")
+
+
+def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ecurie", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_port_in_use_is_named(server: Server, tmp_path: Path) -> None:
+    ended = run_cli("serve", "--demo", "--port", str(server.port), ECURIE_DATA_DIR=str(tmp_path))
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines()[-2:] == [
+        f"ecurie: port {server.port} on 127.0.0.1 is in use",
+        "        stop what uses it, or choose another with --port",
+    ]
+
+
+def test_a_data_folder_in_use_is_named(server: Server) -> None:
+    ended = run_cli("serve", "--demo", "--port", str(free_port()), ECURIE_DATA_DIR=str(server.data_dir))
+    assert (ended.returncode, "data folder" in ended.stderr) == (3, True)
+
+
+def test_a_public_address_without_a_key_is_refused(tmp_path: Path) -> None:
+    ended = run_cli("serve", "--host", "0.0.0.0", ECURIE_DATA_DIR=str(tmp_path))
+    assert (ended.returncode, "ECURIE_API_KEY" in ended.stderr) == (3, True)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run_cli("serve", "--demo", ECURIE_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert (ended.returncode, "cannot be used" in ended.stderr) == (3, True)
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_mistake_in_the_catalogue_is_reported_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "ecurie.yaml").write_text(
+        "defaults: {model: a}\nmodels:\n  a:\n    nmae: A\n    source: ./a\n"
+    )
+    ended = run_cli("serve", "--port", str(free_port()), ECURIE_DATA_DIR=str(tmp_path))
+    assert ended.returncode == 3
+    assert f"{tmp_path / 'ecurie.yaml'}, line 3: models.a.name: " in ended.stderr
+
+
+def test_the_real_catalogue_says_how_to_get_missing_weights(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    server = start_server(data_dir=data_dir, demo=False)
+    answer = server.client.post("/generate", json={"prompt": "red apple"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "weights-missing")
+    assert answer.json()["remedy"] == "run: ecurie pull sdxl-base"
+    file = data_dir / "ecurie.yaml"
+    assert "sdxl-base" in file.read_text()
+    file.write_text(f"defaults: {{model: mine}}\nmodels:\n  mine: {{name: Mine, source: {DEMO_FOLDER}}}\n")
+    job_id = server.submit(steps=1)
+    assert server.wait_for(job_id, "succeeded")["request"]["model"] == "mine"
+    file.write_text("models: [")
+    assert server.submit(steps=1)
+    assert "line 1" in server.client.get("/system").json()["catalogue_error"]
+
+
+def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
+    """A real full file system: the outputs are on a tmpfs of 64 kB in a mount namespace of the server's own."""
+    data_dir = tmp_path / "data"
+    outputs = data_dir / "outputs"
+    outputs.mkdir(parents=True)
+    script = (
+        f"mount -t tmpfs -o size=64k tmpfs {outputs} && head -c 60k /dev/zero > {outputs}/filler && "
+        f"exec {sys.executable} -m tests.e2e.full_disk {data_dir}"
+    )
+    shown = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert shown.stdout.split() == ["storage-full", "no-file", "succeeded"]
+
+
+def test_weights_cut_short_are_refused_before_a_job_is_made(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEMO_FOLDER, folder)
+    catalog = tmp_path / "ecurie.yaml"
+    catalog.write_text(f"defaults: {{model: mine}}\nmodels:\n  mine: {{name: Mine, source: {folder}}}\n")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    ended = run_cli("generate", "x", "--catalog", str(catalog), ECURIE_DATA_DIR=str(tmp_path / "data"))
+    assert (ended.returncode, "100 bytes too short" in ended.stderr) == (2, True)
