@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionXLPipeline
 from torch import Tensor, nn
+from torch.nn import functional
 
 from demo import emoji, networks
 from demo.tokens import UsedTokens, make_tokenizers, save_tokenizer, used_token_ids

@@ -212,7 +212,7 @@ def test_the_real_catalogue_says_how_to_get_missing_weights(
 
 
 def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
-    """A real full file system: the outputs are on a tmpfs of 64 kB in a mount namespace of the server's own."""
+    """A real full file system: a tmpfs of 64 kB, in a mount namespace of the server's own."""
     data_dir = tmp_path / "data"
     outputs = data_dir / "outputs"
     outputs.mkdir(parents=True)

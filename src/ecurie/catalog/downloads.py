@@ -38,19 +38,23 @@ def pull_model(catalog: Catalog, model_id: str, models_dir: Path) -> Path:
 
 
 def _download(repository: str, revision: str | None, folder: Path) -> None:
+    import httpx2
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     try:
-        files = set(HfApi().list_repo_files(repository, revision=revision))
+        # The commit is fixed first, so that all files are of one revision even if the repository moves.
+        info = HfApi().model_info(repository, revision=revision)
+        files = [sibling.rfilename for sibling in info.siblings or []]
         weights = [name for part in PARTS for name in _weights_of(part, files)]
         snapshot_download(
-            repository, revision=revision, local_dir=folder, allow_patterns=[*CONFIGS, *weights]
+            repository, revision=info.sha, local_dir=folder, allow_patterns=[*CONFIGS, *weights]
         )
     except GatedRepoError as error:
         raise WeightsMissing(
@@ -58,13 +62,15 @@ def _download(repository: str, revision: str | None, folder: Path) -> None:
         ) from error
     except RepositoryNotFoundError as error:
         raise WeightsMissing(f"the hub has no repository {repository}, or not for this token") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except RevisionNotFoundError as error:
+        raise WeightsMissing(f"{repository} has no revision {revision}") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError) as error:
         raise WeightsMissing(
             f"{repository} could not be downloaded: {error}", remedy="run the command again: it resumes"
         ) from error
 
 
-def _weights_of(part: str, files: set[str]) -> list[str]:
+def _weights_of(part: str, files: list[str]) -> list[str]:
     """The half-precision weights of a part where the repository has them, else the full ones."""
     mine = sorted(name for name in files if name.startswith(f"{part}/") and name.endswith(".safetensors"))
     half = [name for name in mine if name.endswith(".fp16.safetensors")]

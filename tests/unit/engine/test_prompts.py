@@ -6,6 +6,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from ecurie.engine.loader import Model
 from ecurie.engine.prompts import encode
+from ecurie.errors import InvalidRequest
 from tests.conftest import DEMO_FOLDER
 
 
@@ -56,32 +57,20 @@ def test_weights_move_the_embeds(model: Model) -> None:
     assert 0 < (more - plain).norm() < (much - plain).norm()
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "(",
-        ")",
-        "((",
-        "a) b",
-        "(a",
-        '"',
-        "'",
-        "\\(a\\)",
-        "+",
-        "a++ b--",
-        "()",
-        "(:1)",
-        ".and()",
-        '("a", "b").blend(1)',
-    ]
-    + ['("a", "b").blend(1, 0.5)', "a.swap(b)", ":-)", "<lora:x:1>", "[a]", "{a|b}", ",", ".", "a" * 3000],
-)
-def test_odd_brackets_and_marks_never_crash(prompt: str, model: Model) -> None:
-    from ecurie.errors import InvalidRequest
+ODD_PROMPTS = [
+    *("( ) (( a)b (a \" ' \\(a\\) + a++b-- () (:1) .and() a.swap(b) :-) <lora:x:1> [a] {a|b} , .").split(" "),
+    *("(a)-1 (a)1e9 (a)99999999999 ((((((((((a)))))))))) a.and().blend(2)").split(" "),
+    *('("a", "b").blend(1)', '("a", "b").blend(1, 0.5)', '("a", "b").and(1, 2)', '("a", "b").blend(0, 0)'),
+    *("a" * 3000, "(" * 300 + "a" + ")" * 300, "((a)1.2 " * 100, '"a ' * 100),
+]
 
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("prompt", ODD_PROMPTS)
+def test_odd_brackets_and_marks_are_encoded_or_refused_but_never_crash(prompt: str, model: Model) -> None:
+    refused = None
     try:
         conditioning = encode(model, prompt, prompt, 2)
     except InvalidRequest as error:
-        assert error.field == "prompt"
-    else:
-        assert conditioning.embeds.isfinite().all()
+        refused = error
+    assert refused is not None or conditioning.embeds.isfinite().all()
