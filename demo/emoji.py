@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import random
+import subprocess
+import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import resvg_py
 import torch
 from PIL import Image
 
+NPM_PACKAGE = "@iconify-json/fluent-emoji-flat@1.2.6"
 KEPT_CATEGORIES = (
     "Animals & Nature",
     "Food & Drink",
@@ -89,6 +93,17 @@ class Drawings:
         rgba = torch.from_numpy(self.pixels).permute(0, 3, 1, 2).float() / 255
         alpha = rgba[:, 3:]
         return (rgba[:, :3] * alpha + (1 - alpha)) * 2 - 1
+
+
+def fetch(package: Path) -> None:
+    """Unpack the npm package to `package`, unless it is there. Raises CalledProcessError when npm cannot."""
+    if (package / "icons.json").exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", "--silent", NPM_PACKAGE], cwd=folder, check=True)
+        (archive,) = Path(folder).glob("*.tgz")
+        with tarfile.open(archive) as content:
+            content.extractall(package.parent, filter="data")
 
 
 def draw(package: Path, size: int) -> Drawings:

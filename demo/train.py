@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    emoji.fetch(options.data)
     drawings = emoji.draw(options.data, networks.IMAGE_SIZE)
     autoencoder = train_autoencoder(
         drawings.pixels, options.work, tuple(options.autoencoder_steps), options.seed

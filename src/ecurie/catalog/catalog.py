@@ -10,7 +10,7 @@ from pathlib import Path
 from ecurie.catalog.entries import AdapterEntry, CatalogFile, ModelEntry
 from ecurie.catalog.sources import locate
 from ecurie.catalog.yaml_file import read_catalog
-from ecurie.errors import CatalogError, RequestError, UnknownModel
+from ecurie.errors import CatalogError, NotBuiltYet, RequestError, UnknownModel
 from ecurie.formats.diffusers_folder import FolderFacts, read_folder
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,11 @@ class Catalog:
             known = ", ".join(sorted(entries))
             raise UnknownModel(f"there is no model '{model_id}'", remedy=f"use one of: {known}")
         entry = entries[model_id]
+        if entry.vae is not None:
+            raise NotBuiltYet(
+                f"model '{model_id}' asks for another VAE ({entry.vae}), which cannot be used yet",
+                remedy="take 'vae' out of its catalogue entry to use the model's own",
+            )
         folder = locate(entry.source, model_id=model_id, base=self._file.parent, models_dir=self._models_dir)
         return FoundModel(model_id, entry, folder, read_folder(folder))
 

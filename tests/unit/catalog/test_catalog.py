@@ -61,6 +61,12 @@ def test_single_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     assert "single file" in (catalog.availability("one") or "")
 
 
+def test_another_vae_is_refused_not_ignored(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, f"{DEMO_FOLDER}, vae: ./other")
+    with pytest.raises(NotBuiltYet, match=r"\./other"):
+        catalog.find("one")
+
+
 def test_a_valid_edit_is_followed_and_a_broken_one_leaves_the_last_good_state(tmp_path: Path) -> None:
     catalog, file = make(tmp_path, str(DEMO_FOLDER))
     file.write_text(TEXT.format(source=DEMO_FOLDER).replace("one", "another"))

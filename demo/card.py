@@ -1,0 +1,91 @@
+"""Pictures of the model card and the README, and the reference drawings of the tests: `python -m demo.card`.
+
+Everything drawn here goes through Écurie's own engine, as a user's request would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from PIL import Image, ImageDraw, ImageFont
+
+from demo import emoji, networks
+from demo.prompts import PROMPTS
+from ecurie.catalog.catalog import BUILTIN, Catalog
+from ecurie.engine.devices import choose_compute
+from ecurie.engine.engine import Engine
+from ecurie.images.files import OutputFolder
+from ecurie.requests import GenerateBody, resolve
+
+PICTURES = Path("docs/pictures")
+REFERENCES = Path("tests/data/emoji")
+SEED = 7
+
+
+def draw_prompts() -> dict[str, Image.Image]:
+    engine = Engine(choose_compute("auto"), 1)
+    catalog = Catalog(BUILTIN["demo"], Path("nowhere"))
+    pictures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = OutputFolder(Path(folder), "card", datetime.now(UTC), "picture.png")
+        for prompt in PROMPTS:
+            request = resolve(GenerateBody(prompt=prompt, seed=SEED, guidance_scale=5.0), catalog, 10**9)
+            engine.run(request, outputs, lambda _progress: None)
+            pictures[prompt] = Image.open(Path(folder) / "picture.png").convert("RGB")
+    return pictures
+
+
+def grid(pictures: dict[str, Image.Image], columns: int, zoom: int) -> Image.Image:
+    """Labelled pictures, `columns` a row."""
+    side, label = networks.IMAGE_SIZE * zoom, 22
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * (side + label)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for index, (prompt, picture) in enumerate(pictures.items()):
+        left, top = index % columns * side, index // columns * (side + label)
+        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, top))
+        pen.text((left + side / 2, top + side + label / 2), prompt, "black", font, anchor="mm")
+    return sheet
+
+
+def plot_losses(work: Path, file: Path) -> None:
+    mpl.use("agg")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    for axis, (stage, title) in zip(
+        axes, {"autoencoder": "Autoencoder", "unet": "UNet and text encoders"}.items(), strict=True
+    ):
+        with (work / f"{stage}-loss.csv").open() as lines:
+            points = {int(step): float(loss) for step, loss in csv.reader(lines)}
+        axis.plot(sorted(points), [points[step] for step in sorted(points)])
+        axis.set(title=title, xlabel="step", ylabel="loss (moving average)", yscale="log")
+        axis.grid(visible=True, which="both", alpha=0.3)
+    figure.savefig(file, dpi=80)
+
+
+def save_references(data: Path) -> None:
+    drawings = emoji.draw(data, networks.IMAGE_SIZE)
+    REFERENCES.mkdir(parents=True, exist_ok=True)
+    for name in PROMPTS.values():
+        drawing = Image.fromarray(drawings.pixels[drawings.names.index(name)])
+        white = Image.new("RGBA", drawing.size, "white")
+        Image.alpha_composite(white, drawing).convert("RGB").save(REFERENCES / f"{name}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/demo"))
+    options = parser.parse_args()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    save_references(options.work / "package")
+    plot_losses(options.work, PICTURES / "demo-loss.png")
+    grid(draw_prompts(), columns=10, zoom=2).save(PICTURES / "demo-grid.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Every command and curl line printed in the README and the docs is run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from ecurie.catalog.entries import CatalogFile, ModelEntry
+from ecurie.settings import Settings
+from tests.conftest import Server, free_port
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "demo" / "README.md"]
+# Training takes hours; its command is run with few steps by another test.
+ELSEWHERE = {"make demo-models": "tests/unit/test_demo.py"}
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """(page, text) of every fenced block in that language."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [(page.name, text) for page in PAGES for text in pattern.findall(page.read_text())]
+
+
+def commands() -> list[str]:
+    """Whole commands: a line, or several joined by an open quote or a backslash."""
+    found: list[str] = []
+    for _, text in blocks("bash"):
+        pending = ""
+        for line in text.splitlines():
+            pending = f"{pending}\n{line}" if pending else line
+            try:
+                shlex.split(pending)
+            except ValueError:
+                continue
+            found.append(pending)
+            pending = ""
+        assert not pending
+    return found
+
+
+CURLS = [command for command in commands() if command.startswith("curl ")]
+VERBS = [command for command in commands() if command.startswith(".venv/bin/ecurie ")]
+MAKES = [command for command in commands() if command.startswith("make ")]
+
+
+def test_every_printed_command_is_of_a_kind_that_is_run() -> None:
+    known = {*CURLS, *VERBS, *MAKES}
+    assert [command for command in commands() if command not in known] == []
+    assert len(CURLS) >= 5
+    for place in ELSEWHERE.values():
+        assert (ROOT / place).is_file()
+
+
+@pytest.mark.parametrize("command", CURLS)
+def test_a_curl_line_answers(command: str, server: Server) -> None:
+    arguments = shlex.split(command.replace("http://localhost:8009", server.url))
+    shown = subprocess.run([*arguments, "--silent"], capture_output=True, text=True, check=True, timeout=100)
+    answer = json.loads(shown.stdout)
+    if "nope" in command:
+        assert answer["code"] == "unknown-model"
+    elif "wait=" in command:
+        assert answer["state"] == "succeeded"
+        (image,) = answer["result"]["images"]
+        assert (server.data_dir / "outputs" / image["filename"]).is_file()
+    else:
+        assert "code" not in answer
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in CURLS if "wait=" in command and "seed" in command]
+)
+def test_a_curl_line_with_a_seed_gives_the_same_bytes_twice(command: str, server: Server) -> None:
+    arguments = shlex.split(command.replace("http://localhost:8009", server.url))
+    contents = []
+    for _ in range(2):
+        shown = subprocess.run([*arguments, "--silent"], capture_output=True, check=True, timeout=100)
+        (image,) = json.loads(shown.stdout)["result"]["images"]
+        contents.append((server.data_dir / "outputs" / image["filename"]).read_bytes())
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_a_command_line_works(command: str, tmp_path: Path) -> None:
+    arguments = shlex.split(command)[1:]
+    ended = subprocess.run(
+        [sys.executable, "-m", "ecurie", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "ECURIE_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+@contextmanager
+def running(command: str, data_dir: Path) -> Iterator[httpx2.Client]:
+    """A `make` line that serves, stopped by Ctrl-C."""
+    port = free_port()
+    process = subprocess.Popen(
+        shlex.split(command),
+        cwd=ROOT,
+        env={**os.environ, "ECURIE_DATA_DIR": str(data_dir), "ECURIE_PORT": str(port)},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    client = httpx2.Client(base_url=f"http://localhost:{port}", timeout=100, trust_env=False)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"ready on" in line:
+                break
+        yield client
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("command", [command for command in MAKES if command not in ELSEWHERE])
+def test_a_make_line_does_what_is_said(command: str, tmp_path: Path) -> None:
+    if command == "make test":
+        shown = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "python -m pytest" in shown.stdout
+        return
+    with running(command, tmp_path / "data") as client:
+        models = {model["id"]: model["unavailable"] for model in client.get("/models").json()["models"]}
+        if command == "make demo":
+            answer = client.post("/generate?wait=60", json={"prompt": "red apple", "steps": 2})
+            assert answer.json()["state"] == "succeeded"
+        else:
+            assert command == "make serve"
+            assert "ecurie pull sdxl-base" in models["sdxl-base"]
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
+def test_a_printed_catalogue_is_valid(page: str, text: str) -> None:
+    assert CatalogFile.model_validate(yaml.safe_load(text)), page
+
+
+def test_the_field_tables_are_complete() -> None:
+    api, catalogue = ((ROOT / "docs" / name).read_text() for name in ("api.md", "catalogue.md"))
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name}` |" in api
+        assert str(field.description) in api
+    for name in ModelEntry.model_fields:
+        assert f"`{name}`" in catalogue
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
