@@ -4,7 +4,6 @@ PYTHON ?= python3
 TORCH ?= default
 VENV := .venv
 BIN := $(VENV)/bin
-export ECURIE_DATA_DIR ?= $(CURDIR)/data
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))

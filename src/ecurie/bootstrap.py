@@ -30,10 +30,15 @@ def configure_logging(level: str) -> None:
 
 
 def make_data_dir(settings: Settings) -> None:
-    """Create the data folder and what belongs in it. Raises SettingsError when it cannot be written."""
+    """Create the data folder, its folders, and the user's catalogue as a copy of the default one.
+
+    Raises SettingsError when the folder cannot be written.
+    """
     try:
         for folder in (settings.outputs_dir, settings.models_dir / "checkpoints", settings.workers_dir):
             folder.mkdir(parents=True, exist_ok=True)
+        if not settings.demo and settings.catalog is None and not settings.catalog_file.exists():
+            shutil.copyfile(BUILTIN["default"], settings.catalog_file)
     except OSError as error:
         raise SettingsError(
             f"the data folder {settings.data_dir} cannot be used: {error.strerror}",
@@ -42,18 +47,18 @@ def make_data_dir(settings: Settings) -> None:
 
 
 def make_catalog(settings: Settings) -> Catalog:
-    """The demo catalogue, or the user's own file, which starts as a copy of the default one.
+    """The file that the settings name, the user's own, or a bundled one; writes nothing.
 
     Raises CatalogError or SettingsError.
     """
-    if settings.demo and settings.catalog is None:
-        return Catalog(BUILTIN["demo"], settings.models_dir)
-    file = settings.catalog_file
-    if not file.exists():
-        if settings.catalog is not None:
-            raise SettingsError(f"the catalogue {file} does not exist")
-        make_data_dir(settings)
-        shutil.copyfile(BUILTIN["default"], file)
+    if settings.catalog is not None and not settings.catalog.exists():
+        raise SettingsError(f"the catalogue {settings.catalog} does not exist")
+    if settings.catalog is not None:
+        file = settings.catalog
+    elif settings.demo:
+        file = BUILTIN["demo"]
+    else:
+        file = settings.catalog_file if settings.catalog_file.exists() else BUILTIN["default"]
     return Catalog(file, settings.models_dir)
 
 

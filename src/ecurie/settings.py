@@ -9,11 +9,12 @@ import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -22,6 +23,16 @@ from pydantic_settings import (
 from ecurie.errors import SettingsError, UnsafeBind
 
 DEFAULT_DATA_DIR = Path("~/.ecurie")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several names; in the environment with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -35,8 +46,8 @@ class Settings(BaseSettings):
     catalog: Path | None = Field(None, description="Catalogue file; default: ecurie.yaml in data_dir.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
-    allowed_hosts: tuple[str, ...] = Field((), description="Host names to accept besides loopback ones.")
-    allowed_origins: tuple[str, ...] = Field((), description="Web origins that may send requests.")
+    allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
+    allowed_origins: Names = Field((), description="Web origins that may send requests.")
     max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
     max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
     max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
@@ -112,18 +123,18 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             elif isinstance(value, tuple):
-                value = "[" + ",".join(f'"{item}"' for item in value) + "]"
+                value = ",".join(value)
             if value is not None:
                 variables[f"ECURIE_{name.upper()}"] = str(value)
         return variables
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Settings from flags that are not None, the environment and the settings file.
+    """Settings from the flags that were given, the environment and the settings file.
 
     Raises SettingsError naming the setting and where it came from.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -66,3 +66,13 @@ def test_a_child_process_sees_the_same_settings(tmp_path: Path, monkeypatch: pyt
     for name, value in parent.as_environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == parent
+
+
+@pytest.mark.parametrize("text", ["a.test,b.test", " a.test , b.test,", "a.test,,b.test"])
+def test_several_names_are_given_with_commas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("ECURIE_ALLOWED_HOSTS", text)
+    assert load_settings(data_dir=tmp_path, allowed_hosts=[]).allowed_hosts == ("a.test", "b.test")
+    (tmp_path / "settings.toml").write_text('allowed_origins = ["https://ui.test"]\n')
+    assert load_settings(data_dir=tmp_path).allowed_origins == ("https://ui.test",)

@@ -27,23 +27,32 @@ def serve(
     catalog: flags.CatalogPath = None,
     device: flags.Device = None,
     settings_file: Annotated[Path | None, typer.Option(help="Settings file [ECURIE_SETTINGS_FILE].")] = None,
+    allowed_hosts: Annotated[
+        list[str] | None, typer.Option(help="Host names to accept besides loopback ones; may be repeated.")
+    ] = None,
+    allowed_origins: Annotated[
+        list[str] | None, typer.Option(help="Web origins that may send requests; may be repeated.")
+    ] = None,
+    max_queue: Annotated[int | None, typer.Option(help="Queued jobs before new ones are refused.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="Largest width x height of an image.")] = None,
+    max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Runs of a job whose worker keeps dying.")] = None,
+    lease_seconds: Annotated[float | None, typer.Option(help="When a silent worker loses its job.")] = None,
+    max_overtake_seconds: Annotated[
+        float | None, typer.Option(help="How long a job may be overtaken.")
+    ] = None,
+    drain_seconds: Annotated[float | None, typer.Option(help="At stop, time for the running job.")] = None,
+    max_resident_models: Annotated[int | None, typer.Option(help="Models kept in memory.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface."""
+    """Serve the HTTP interface. Every setting but the API key (ECURIE_API_KEY) is a flag."""
+    flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
     from ecurie.jobs.locks import ProcessLock
     from ecurie.settings import load_settings
 
-    settings = load_settings(
-        host=host,
-        port=port,
-        demo=demo,
-        data_dir=data_dir,
-        catalog=catalog,
-        device=device,
-        settings_file=settings_file,
-        log_level=log_level,
-    )
+    settings = load_settings(**flags_given)
     settings.check_bind()
     configure_logging(settings.log_level)
     make_data_dir(settings)
