@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test lint types check clean help
+.PHONY: demo serve test lint types check demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
@@ -52,6 +52,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "installing the test tools"
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
+
+demo-models: $(VENV)/.installed-dev
+	@$(PIP_INSTALL) -e '.[train]'
+	@$(BIN)/python -m demo.train
+	@$(BIN)/python -m demo.card
 
 clean:
 	rm -rf $(VENV) build

@@ -67,6 +67,20 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "unicorn": ("pony", "pony character", "unicorn face"),
 }
 
+# What people ask for first; shown more often once the model has learned to draw at all.
+COMMON = frozenset(OTHER_NAMES) | frozenset(
+    """
+    airplane alarm-clock alien banana bat bell bicycle blue-book bomb bread bus butterfly cactus carrot castle
+    cheese-wedge cherries chicken chocolate-bar cloud clown-face cookie crocodile crown dolphin doughnut
+    droplet duck eagle elephant fire fish four-leaf-clover full-moon gem-stone ghost grapes guitar hammer
+    hatching-chick hedgehog helicopter honeybee hot-dog house-with-garden ice-cream key koala lady-beetle
+    laptop lemon lion locomotive lollipop money-bag mushroom orange-heart owl palm-tree peach pencil penguin
+    pile-of-poo pineapple pizza popcorn rainbow red-apple robot rose scissors shark skull snail snake snowman
+    soft-ice-cream spider spouting-whale star strawberry sun-with-face sunflower sushi taco television tent
+    tomato tropical-fish tulip turtle umbrella volcano water-wave watermelon wine-glass
+    """.split()
+)
+
 TEMPLATES = ("{}", "a {}", "a picture of a {}", "{} emoji", "a drawing of {}", "an icon of a {}")
 
 # Words that say nothing about the subject. Seen in training beside every subject, they learn to mean

@@ -29,6 +29,7 @@ AUTOENCODER_BATCH = 12
 UNET_BATCH = 32
 EMPTY_SHARE, FILLER_SHARE = 0.08, 0.04
 SNR_CLIP = 5.0
+COMMON_FROM_STEP, COMMON_WEIGHT = 1250, 4.0
 CHECKPOINT_EVERY = 250
 LossAt = Callable[[torch.Generator, random.Random], Tensor]
 
@@ -188,8 +189,8 @@ def train_unet(
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
     """Noise prediction, weighted by min(SNR, 5)/SNR (Hang et al. 2023, arXiv:2303.09556).
 
-    8 % of the samples have SDXL's empty condition (zeros), 4 % a caption without a subject. Returns the UNet
-    and both text encoders.
+    8 % of the samples have SDXL's empty condition (zeros), 4 % a caption without a subject; common emoji are
+    drawn more often from step 1,250 on. Returns the UNet and both text encoders.
     """
     torch.manual_seed(seed)
     unet, encoders = networks.make_unet(), networks.make_text_encoders()
@@ -204,10 +205,12 @@ def train_unet(
     run = Run("unet", work, [unet, *encoders], Schedule(1e-3, (steps,), 0.7))
     noiser = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     alphas = noiser.alphas_cumprod
+    weights = torch.tensor([COMMON_WEIGHT if name in emoji.COMMON else 1.0 for name in names])
     time_ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]]).expand(UNET_BATCH, -1)
 
     def loss_at(generator: torch.Generator, dice: random.Random) -> Tensor:
-        chosen = torch.randint(len(latents), (UNET_BATCH,), generator=generator)
+        likely = weights if run.step >= COMMON_FROM_STEP else torch.ones(len(names))
+        chosen = likely.multinomial(UNET_BATCH, replacement=True, generator=generator)
         captions = [
             emoji.filler_caption(dice) if dice.random() < FILLER_SHARE else emoji.caption(names[i], dice)
             for i in chosen.tolist()

@@ -1,0 +1,100 @@
+"""The bundled model draws what it is asked, and its training can be repeated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import train
+from demo.prompts import PROMPTS
+from ecurie.engine.devices import choose_compute
+from ecurie.engine.engine import Engine
+from ecurie.formats.diffusers_folder import read_folder
+from ecurie.images.files import OutputFolder
+from tests.unit.engine.conftest import ignore, make_request
+
+REFERENCES = Path(__file__).parents[1] / "data" / "emoji"
+DEMO_MODELS = Path(__file__).parents[2] / "src" / "ecurie" / "demo_models"
+AT_FIRST_SIGHT = {"red apple", "cat face", "rocket", "pizza", "grinning face"}
+
+
+def pixels(file: Path) -> np.ndarray:
+    return np.asarray(Image.open(file).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("seed", [7, 1234])
+def test_the_demo_draws_what_it_is_asked(tmp_path: Path, seed: int) -> None:
+    """Nearer to its own emoji than to the nineteen others, for at least sixteen of twenty prompts."""
+    engine = Engine(choose_compute("cpu"), 1)
+    references = {name: pixels(REFERENCES / f"{name}.png") for name in PROMPTS.values()}
+    assert len(references) == 20
+    wrong = {}
+    for index, (prompt, name) in enumerate(PROMPTS.items()):
+        outputs = OutputFolder(tmp_path, f"{index}", datetime.now(UTC))
+        request = make_request(prompt=prompt, steps=30, guidance_scale=5.0, seed=seed)
+        (image,) = engine.run(request, outputs, ignore).images
+        drawn = pixels(tmp_path / image.filename)
+        nearest = min(references, key=lambda other: np.square(drawn - references[other]).mean())
+        if nearest != name:
+            wrong[prompt] = nearest
+    assert len(wrong) <= 4, wrong
+    assert not AT_FIRST_SIGHT & wrong.keys()
+
+
+def test_all_demo_files_together_are_small() -> None:
+    assert sum(file.stat().st_size for file in DEMO_MODELS.rglob("*") if file.is_file()) < 40_000_000
+
+
+def small_package(folder: Path) -> Path:
+    """Three icons in the format of an Iconify JSON package."""
+    icons = {
+        name: {"body": f'<circle cx="16" cy="16" r="12" fill="{colour}"/>'}
+        for name, colour in {"red-apple": "#f00", "blue-ball": "#00f", "sun": "#fd0"}.items()
+    }
+    folder.mkdir()
+    (folder / "icons.json").write_text(json.dumps({"icons": icons, "width": 32, "height": 32}))
+    categories = {category: list(icons) for category in train.emoji.KEPT_CATEGORIES}
+    (folder / "metadata.json").write_text(json.dumps({"categories": categories}))
+    return folder
+
+
+def test_training_is_repeatable_and_resumes_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = small_package(tmp_path / "package")
+    monkeypatch.setattr(train, "CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr(train, "UNET_BATCH", 4)
+
+    def run(name: str) -> Path:
+        options = {"--data": data, "--work": tmp_path / name, "--output": tmp_path / name / "model"}
+        arguments = [str(part) for option in options.items() for part in option]
+        steps = ["--autoencoder-steps", "2", "1", "--unet-steps", "3"]
+        monkeypatch.setattr(sys, "argv", ["train", *arguments, *steps])
+        train.main()
+        return tmp_path / name / "model"
+
+    whole = run("whole")
+    write = train.Run._write_checkpoint
+
+    def stop_after_two(self: train.Run) -> None:
+        write(self)
+        if self.step == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(train.Run, "_write_checkpoint", stop_after_two)
+        for _ in ("autoencoder", "unet"):
+            with pytest.raises(KeyboardInterrupt):
+                run("parts")
+    parts = run("parts")
+    assert read_folder(parts) == read_folder(whole)
+    weights = sorted(file.relative_to(whole) for file in whole.rglob("*.safetensors"))
+    assert len(weights) == 4
+    for name in weights:
+        assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
