@@ -47,8 +47,11 @@ class StopSign:
             self._deadline = time.monotonic() + self._drain
 
     def watch_parent(self) -> None:
-        """Blocks until the pipe from the parent ends."""
-        while sys.stdin.buffer.read(1):
+        """Blocks until the pipe from the parent ends.
+
+        Reads the descriptor: a thread that waits in `sys.stdin` holds a lock that Python's exit needs.
+        """
+        while os.read(sys.stdin.fileno(), 1):
             pass
         self._deadline = time.monotonic()
 

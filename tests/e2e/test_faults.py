@@ -107,6 +107,8 @@ def test_stopping_takes_ten_seconds_at_most_and_loses_nothing(
     status = own_server.process.wait(15)
     assert time.monotonic() - began < 10
     assert status == 0
+    assert "Fatal" not in own_server.log
+    assert "Traceback" not in own_server.log
     assert processes_of(own_server.data_dir) == []
     listener.wait(5)
     own_server.restart()
