@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 TORCH_INDEX_cpu := --extra-index-url https://download.pytorch.org/whl/cpu
+ifeq ($(filter $(TORCH),default cpu),)
+$(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
+endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
 .PHONY: demo serve test lint types check demo-models clean help

@@ -54,7 +54,7 @@ class Hub:
         handler.end_headers()
 
     def _describe(self, handler: BaseHTTPRequestHandler, path: str) -> None:
-        if "/revision/" in path and path.rpartition("/")[2] not in ("main", COMMIT, COMMIT[:8]):
+        if "/revision/" in path and path.rpartition("/")[2] not in ("main", COMMIT):
             self._refuse(handler, 404, "RevisionNotFound")
             return
         names = sorted(

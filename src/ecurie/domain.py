@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ecurie.errors import EcurieError
+
 
 class JobState(StrEnum):
     QUEUED = "queued"
@@ -55,6 +57,7 @@ class GenerationRequest:
     num_images: int
     scheduler: str
     clip_skip: int
+    prompt_prefix: bool = True
     ip_strength: float = 0.0
 
     def seed_of(self, index: int) -> int:
@@ -119,6 +122,10 @@ class JobFailure:
     code: str
     message: str
     remedy: str | None = None
+
+    @classmethod
+    def of(cls, error: EcurieError) -> JobFailure:
+        return cls(error.code, str(error), error.remedy)
 
 
 @dataclass(frozen=True, slots=True)

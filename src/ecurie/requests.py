@@ -137,6 +137,7 @@ def resolve_with(body: GenerateBody, found: FoundModel, max_pixels: int) -> Gene
         num_images=body.num_images,
         scheduler=scheduler.id,
         clip_skip=clip_skip,
+        prompt_prefix=body.prompt_prefix,
     )
 
 
@@ -177,5 +178,6 @@ def describe(request: GenerationRequest) -> dict[str, Any]:
         "num_images": request.num_images,
         "scheduler": request.scheduler,
         "clip_skip": request.clip_skip,
+        "prompt_prefix": request.prompt_prefix,
         "ip_strength": request.ip_strength,
     }

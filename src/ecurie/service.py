@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ecurie.jobs.store import JobStore
 from ecurie.requests import GenerateBody, resolve
 
 NORMAL_PRIORITY = 0
+OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,8 @@ class Service:
     def output(self, filename: str) -> Path:
         """The file of a finished image. Raises UnknownOutput for anything else, links included."""
         path = self._outputs_dir / filename
-        plain = "/" not in filename and "\\" not in filename and "\0" not in filename
-        if not plain or filename.startswith(".") or path.is_symlink() or not path.is_file():
-            raise UnknownOutput(f"there is no output '{filename[:200]}'")
+        if not OUTPUT_NAME.fullmatch(filename) or path.is_symlink() or not path.is_file():
+            raise UnknownOutput(f"there is no output '{filename[:100]}'")
         return path
 
 

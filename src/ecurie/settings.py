@@ -5,6 +5,7 @@ The file is `settings.toml` in the data folder, or the one that `ECURIE_SETTINGS
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
@@ -54,7 +55,10 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
     max_overtake_seconds: float = Field(30, ge=0, description="How long a job may be overtaken.")
-    drain_seconds: float = Field(5, ge=0, le=8, description="At stop, time for the running job to finish.")
+    stall_seconds: float = Field(
+        900, gt=0, description="A job without progress is taken away after this time."
+    )
+    drain_seconds: float = Field(5, ge=0, le=6, description="At stop, time for the running job to finish.")
     max_resident_models: int = Field(2, ge=1, description="Models kept in memory.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
@@ -77,6 +81,13 @@ class Settings(BaseSettings):
         folder = Path(known.get("data_dir") or DEFAULT_DATA_DIR).expanduser()
         file = Path(known.get("settings_file") or folder / "settings.toml").expanduser()
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+    @field_validator("api_key")
+    @classmethod
+    def _not_blank(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().strip():
+            raise ValueError("is empty, which would leave the server open")
+        return key
 
     @property
     def outputs_dir(self) -> Path:
@@ -135,18 +146,38 @@ def load_settings(**flags: Any) -> Settings:
     Raises SettingsError naming the setting and where it came from.
     """
     given = {name: value for name, value in flags.items() if value not in (None, [])}
+    _refuse_unknown_variables()
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
         raise SettingsError(
             f"{source}: {first['msg']} (got {first['input']!r})",
-            remedy="`ecurie doctor` lists every setting with its value",
+            remedy="docs/api.md lists every setting",
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"the settings file is not valid TOML: {error}") from error
+    if settings.settings_file is not None and not settings.settings_file.is_file():
+        raise SettingsError(f"the settings file {settings.settings_file} does not exist")
+    if settings.demo and settings.catalog is not None:
+        raise SettingsError(
+            f"both the demo models and the catalogue {settings.catalog} are asked for",
+            remedy="leave out --demo (ECURIE_DEMO) or --catalog (ECURIE_CATALOG)",
+        )
+    return settings
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"ECURIE_{name.upper()}" for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith("ECURIE_") and variable not in known:
+            near = difflib.get_close_matches(variable, known, 1)
+            raise SettingsError(
+                f"the environment has {variable}, which is no setting",
+                remedy=f"did you mean {near[0]}?" if near else "docs/api.md lists every setting",
+            )
 
 
 def _source_of(name: str) -> str:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.jobs.locks import is_alive
 from ecurie.jobs.store import JobStore
-from ecurie.settings import Settings
 
 log = logging.getLogger("ecurie.supervisor")
 WATCH_SECONDS = 0.1
 QUICK_DEATH_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 30.0
 KILL_AFTER_SECONDS = 1.5
+PAUSE_AFTER_FAULT_SECONDS = 1.0
+CLOCK_JUMP_SECONDS = 2.0
+CANNOT_START = 3
+"""A worker's exit status when its settings cannot work, so that starting it again is useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,53 +35,77 @@ class RunningWorker:
     started_at: float
 
 
-class Supervisor:
-    """Starts `count` workers and watches them from a thread.
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """`environment` makes a worker process see the server's settings; times in seconds."""
 
-    A worker that dies is replaced at once; one that keeps dying young, after growing pauses.
+    environment: dict[str, str]
+    folder: Path
+    drain_seconds: float
+    lease_seconds: float
+    max_attempts: int
+    count: int = 1
+
+
+class Supervisor:
+    """Starts workers and watches them from a thread.
+
+    A worker that dies is replaced at once; one that keeps dying young, after growing pauses. When a worker
+    says that it cannot start with these settings, `on_setup_failure` is called instead.
     """
 
-    def __init__(self, settings: Settings, store: JobStore, count: int = 1):
-        self._settings, self._store, self._count = settings, store, count
+    def __init__(self, options: WorkerOptions, store: JobStore, on_setup_failure: Callable[[], None]):
+        self._options, self._store, self._on_setup_failure = options, store, on_setup_failure
         self._workers: list[RunningWorker] = []
         self._stopping = threading.Event()
+        self._stop_by = 0.0
         self._quick_deaths = 0
         self._start_after = 0.0
+        self._clock_offset = time.time() - time.monotonic()
+        self._trust_leases_from = 0.0
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        self._settings.workers_dir.mkdir(parents=True, exist_ok=True)
-        for file in self._settings.workers_dir.iterdir():
-            if file.suffix in (".json", ".partial"):
+        folder = self._options.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            if file.suffix != ".lock" or not is_alive(file):
                 file.unlink()
         self._thread.start()
 
     def begin_stop(self) -> None:
         """Ask the workers to finish or give back their job; returns at once."""
         if not self._stopping.is_set():
+            self._stop_by = time.monotonic() + self._options.drain_seconds + KILL_AFTER_SECONDS
             self._stopping.set()
-            for worker in self._workers:
-                worker.process.terminate()
+            self._terminate()
+
+    def _terminate(self) -> None:
+        for worker in list(self._workers):
+            worker.process.terminate()
 
     def stop(self) -> None:
-        """Wait for the workers at most the drain time and a little, then kill; give their jobs back."""
+        """Wait for the workers at most the drain time and a little, then kill; put their jobs back."""
         self.begin_stop()
         self._thread.join()
-        deadline = time.monotonic() + self._settings.drain_seconds + KILL_AFTER_SECONDS
+        self._terminate()
         for worker in self._workers:
             try:
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
+                worker.process.wait(max(0.0, self._stop_by - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.warning("worker %s did not stop in time and is killed", worker.name)
                 worker.process.kill()
                 worker.process.wait()
             self._forget(worker)
-        self._sweep()
+        names = {worker.name for worker in self._workers}
+        for held in self._store.held():
+            if held.worker in names:
+                self._store.return_to_queue(held)
 
     def ready_workers(self) -> list[dict[str, str]]:
         """What each worker said of itself when it became ready."""
         found = []
-        for file in sorted(self._settings.workers_dir.glob("*.json")):
+        for file in sorted(self._options.folder.glob("*.json")):
             try:
                 found.append({"name": file.stem, **json.loads(file.read_text())})
             except (OSError, ValueError):
@@ -88,6 +115,7 @@ class Supervisor:
     def _watch(self) -> None:
         swept_at = 0.0
         while not self._stopping.is_set():
+            pause = WATCH_SECONDS
             try:
                 if self._replace_dead() or time.monotonic() - swept_at >= 1:
                     self._sweep()
@@ -95,20 +123,25 @@ class Supervisor:
             except Exception:
                 # The watch must outlive any fault of the store or the disk; it tries again.
                 log.exception("supervision failed for now")
-            self._stopping.wait(WATCH_SECONDS)
+                pause = PAUSE_AFTER_FAULT_SECONDS
+            self._stopping.wait(pause)
 
     def _replace_dead(self) -> bool:
         """Whether a worker has died since the last look."""
         died = [worker for worker in self._workers if worker.process.poll() is not None]
         for worker in died:
-            lived = time.monotonic() - worker.started_at
-            log.error("worker %s ended with status %s", worker.name, worker.process.returncode)
             self._workers.remove(worker)
             self._forget(worker)
+            if worker.process.returncode == CANNOT_START:
+                self._stopping.set()
+                self._on_setup_failure()
+                return True
+            lived = time.monotonic() - worker.started_at
+            log.error("worker %s ended with status %s", worker.name, worker.process.returncode)
             self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
             pause = 0.0 if self._quick_deaths < 3 else 2.0 ** (self._quick_deaths - 3)
             self._start_after = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
-        while len(self._workers) < self._count and time.monotonic() >= self._start_after:
+        while len(self._workers) < self._options.count and time.monotonic() >= self._start_after:
             self._workers.append(self._start_worker())
         return bool(died)
 
@@ -116,7 +149,7 @@ class Supervisor:
         name = f"worker-{uuid.uuid4().hex[:8]}"
         process = subprocess.Popen(
             [sys.executable, "-m", "ecurie.worker", name],
-            env={**os.environ, **self._settings.as_environment()},
+            env={**os.environ, **self._options.environment},
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -124,21 +157,30 @@ class Supervisor:
         return RunningWorker(name, process, time.monotonic())
 
     def _lock_file(self, name: str) -> Path:
-        return self._settings.workers_dir / f"{name}.lock"
+        return self._options.folder / f"{name}.lock"
 
     def _forget(self, worker: RunningWorker) -> None:
         self._lock_file(worker.name).unlink(missing_ok=True)
-        (self._settings.workers_dir / f"{worker.name}.json").unlink(missing_ok=True)
+        (self._options.folder / f"{worker.name}.json").unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out."""
-        now = time.time()
+        leases_count = self._leases_count()
         for held in self._store.held():
             alive = is_alive(self._lock_file(held.worker))
-            if alive and held.lease_until >= now:
+            if alive and (not leases_count or held.lease_until >= time.time()):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
-            self._store.reap(held, self._settings.max_attempts)
+            self._store.reap(held, self._options.max_attempts)
             for worker in self._workers:
                 if alive and worker.name == held.worker:
-                    worker.process.send_signal(signal.SIGKILL)
+                    worker.process.kill()
+
+    def _leases_count(self) -> bool:
+        """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in
+        wall time, and healthy workers need a moment to renew them."""
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
+            self._trust_leases_from = time.monotonic() + self._options.lease_seconds
+        self._clock_offset = offset
+        return time.monotonic() >= self._trust_leases_from

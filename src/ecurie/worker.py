@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -23,16 +23,25 @@ from sqlalchemy.exc import OperationalError
 from ecurie.bootstrap import configure_logging, make_engine, make_store
 from ecurie.domain import JobFailure, Progress
 from ecurie.engine.engine import Engine
-from ecurie.errors import EcurieError, JobCancelled, JobInterrupted, LeaseLost
+from ecurie.errors import (
+    EcurieError,
+    GenerationFailed,
+    JobCancelled,
+    JobInterrupted,
+    LeaseLost,
+    SetupError,
+)
 from ecurie.images.files import OutputFolder
 from ecurie.jobs.locks import ProcessLock
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import Claim, JobStore
 from ecurie.settings import Settings, load_settings
+from ecurie.supervisor import CANNOT_START
 
 log = logging.getLogger("ecurie.worker")
 POLL_SECONDS = 0.02
 REPORT_SECONDS = 0.1
+RETRY_SECONDS = 1.0
 
 
 class StopSign:
@@ -68,6 +77,7 @@ class Worker:
     def __init__(self, name: str, engine: Engine, store: JobStore, settings: Settings, stop: StopSign):
         self._name, self._engine, self._store, self._stop = name, engine, store, stop
         self._outputs_dir = settings.outputs_dir
+        self._stall = settings.stall_seconds
         self._lease, self._max_overtake = settings.lease_seconds, settings.max_overtake_seconds
         self._held = Held()
 
@@ -92,39 +102,65 @@ class Worker:
     def _work(self, claim: Claim) -> None:
         job = claim.job
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
+        reporter = _Reporter(self._store, claim, self._stop)
+        with self._heartbeat(claim, reporter):
+            write, outcome = self._run(claim, reporter)
+            self._commit(write, claim, outcome)
+
+    def _run(self, claim: Claim, reporter: _Reporter) -> tuple[Callable[[], None], str]:
+        """Make the images; returns how the store is told, and a word for the log."""
+        job, store = claim.job, self._store
         outputs = OutputFolder(self._outputs_dir, job.id, job.created_at)
         try:
-            with self._heartbeat(claim):
-                result = self._engine.run(job.request, outputs, _Reporter(self._store, claim, self._stop))
-            self._store.succeed(claim, result)
-            self._held = Held(job.request.model, "")
-            log.info("job %s: succeeded", job.id)
+            result = self._engine.run(job.request, outputs, reporter)
         except JobCancelled:
-            self._store.end_cancelled(claim)
-            log.info("job %s: cancelled", job.id)
+            return lambda: store.end_cancelled(claim), "cancelled"
         except JobInterrupted:
-            self._store.give_back(claim)
-            log.info("job %s: back in the queue", job.id)
+            return lambda: store.give_back(claim), "back in the queue"
         except LeaseLost as error:
-            log.warning("%s", error)
+            return lambda: None, str(error)
         except EcurieError as error:
-            log.warning("job %s: failed: %s", job.id, error)
-            self._store.fail(claim, JobFailure(error.code, str(error), error.remedy))
+            failure = JobFailure.of(error)
+            return lambda: store.fail(claim, failure), f"failed: {error}"
         except Exception as error:
-            log.exception("job %s: failed", job.id)
-            kind = type(error).__name__
-            self._store.fail(
-                claim,
-                JobFailure("generation-failed", f"{kind}: {error}", "see the server's log for the traceback"),
+            log.exception("job %s: unexpected error", job.id)
+            unexpected = GenerationFailed(
+                f"{type(error).__name__}: {error}", remedy="see the server's log for the traceback"
             )
+            failure = JobFailure.of(unexpected)
+            return lambda: store.fail(claim, failure), "failed"
+        self._held = Held(job.request.model, "")
+        return lambda: store.succeed(claim, result), "succeeded"
+
+    def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:
+        """Tell the store how the job ended. A store that cannot write now (a full disk) is tried again, with
+        the lease kept; another run of the job would fare no better."""
+        while True:
+            try:
+                write()
+            except LeaseLost as error:
+                log.warning("%s", error)
+            except OperationalError as error:
+                log.error("job %s: the outcome cannot be written: %s", claim.job.id, error.orig)
+                if not self._stop.overdue:
+                    time.sleep(RETRY_SECONDS)
+                    continue
+            else:
+                log.info("job %s: %s", claim.job.id, outcome)
+            return
 
     @contextmanager
-    def _heartbeat(self, claim: Claim) -> Iterator[None]:
-        """Renews the lease from a thread, so that a long model load keeps it too."""
+    def _heartbeat(self, claim: Claim, reporter: _Reporter) -> Iterator[None]:
+        """Renews the lease from a thread, so that a long model load keeps it, until the job has stalled."""
         done = threading.Event()
 
         def beat() -> None:
             while not done.wait(self._lease / 3):
+                if time.monotonic() - reporter.last_sign > self._stall:
+                    log.error(
+                        "job %s: no progress for %.0f s, its lease is given up", claim.job.id, self._stall
+                    )
+                    return
                 try:
                     self._store.renew(claim, self._lease)
                 except LeaseLost:
@@ -147,8 +183,10 @@ class _Reporter:
     def __init__(self, store: JobStore, claim: Claim, stop: StopSign):
         self._store, self._claim, self._stop = store, claim, stop
         self._phase, self._reported_at = "", 0.0
+        self.last_sign = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
+        self.last_sign = time.monotonic()
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
@@ -170,7 +208,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop.on_signal)
     threading.Thread(target=stop.watch_parent, name="parent", daemon=True).start()
     store = make_store(settings)
-    engine = make_engine(settings)
+    try:
+        engine = make_engine(settings)
+    except SetupError as error:
+        log.error("%s; %s", error, error.remedy)
+        sys.exit(CANNOT_START)
     announce(settings.workers_dir / f"{name}.json", engine)
     try:
         Worker(name, engine, store, settings, stop).run()

@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import DEMO_FOLDER, Server, free_port
 
+LONG_REQUEST = '{"prompt": "x", "steps": 150, "num_images": 8}'
 StartServer = Callable[..., Server]
 
 
@@ -177,6 +178,30 @@ def test_a_data_folder_in_use_is_named(server: Server) -> None:
 def test_a_public_address_without_a_key_is_refused(tmp_path: Path) -> None:
     ended = run_cli("serve", "--host", "0.0.0.0", ECURIE_DATA_DIR=str(tmp_path))
     assert (ended.returncode, "ECURIE_API_KEY" in ended.stderr) == (3, True)
+
+
+def test_a_device_that_is_not_there_stops_the_server(tmp_path: Path) -> None:
+    missing = "mps" if sys.platform == "linux" else "cuda"
+    arguments = ("serve", "--demo", "--device", missing, "--port", str(free_port()))
+    ended = run_cli(*arguments, ECURIE_DATA_DIR=str(tmp_path / "data"))
+    assert ended.returncode == 3
+    assert f"--device {missing}: this machine's PyTorch sees only" in ended.stderr
+    assert "the worker cannot start with these settings" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_waiting_client_is_answered_when_the_server_stops(start_server: StartServer) -> None:
+    server = start_server()
+    waiting = subprocess.Popen(
+        ["curl", "-s", "-w", "%{http_code}", f"{server.url}/generate?wait=60", "-d", LONG_REQUEST],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    server.wait_until(lambda: server.client.get("/jobs?state=running").json()["jobs"], "running")
+    server.process.send_signal(signal.SIGINT)
+    answer, _ = waiting.communicate(timeout=15)
+    assert answer.endswith("202"), answer
+    assert server.process.wait(15) == 0
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

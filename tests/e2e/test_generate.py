@@ -60,7 +60,7 @@ def test_a_wait_that_is_too_short_answers_202(server: Server) -> None:
 
 
 def test_an_image_s_metadata_makes_it_again(server: Server) -> None:
-    body = {"prompt": "rocket", "steps": 4, "num_images": 2, "model": "pony-xl-v6"}
+    body = {"prompt": "rocket", "steps": 4, "num_images": 2, "model": "pony-xl-v6", "prompt_prefix": False}
     first = server.client.post("/generate?wait=60", json=body).json()["result"]["images"][1]
     again = server.client.post("/generate?wait=60", json=first["metadata"]).json()["result"]["images"][0]
     contents = [server.client.get(image["url"]).content for image in (first, again)]
@@ -178,6 +178,7 @@ def test_bad_input_is_a_problem_document_that_says_what_to_do(
         "nope.png",
         ".hidden",
         "link.png",
+        "x" * 300,
     ],
 )
 def test_nothing_outside_the_outputs_is_served(server: Server, path: str) -> None:

@@ -26,7 +26,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def pull(hub: Hub, cwd: Path, *, revision: str = COMMIT[:8], model: str = "mine") -> tuple[int, str]:
+def pull(hub: Hub, cwd: Path, *, revision: str = COMMIT, model: str = "mine") -> tuple[int, str]:
     catalog = cwd / "catalog.yaml"
     catalog.write_text(CATALOG.format(revision=revision))
     ended = run(
@@ -47,7 +47,7 @@ def pull(hub: Hub, cwd: Path, *, revision: str = COMMIT[:8], model: str = "mine"
 def test_a_pulled_model_draws_and_only_needed_files_were_fetched(hub: Hub, tmp_path: Path) -> None:
     status, shown = pull(hub, tmp_path)
     assert status == 0, shown
-    folder = tmp_path / "data" / "models" / "hub" / "owner--name"
+    folder = tmp_path / "data" / "models" / "hub" / f"owner--name@{COMMIT}"
     assert (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").is_file()
     assert "unet/diffusion_pytorch_model.safetensors" not in hub.served
     assert not [name for name in hub.served if name.endswith((".py", ".bin"))]

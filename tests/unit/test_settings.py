@@ -35,6 +35,29 @@ def test_a_wrong_flag_is_named(tmp_path: Path, flags: dict[str, object], named: 
         load_settings(data_dir=tmp_path, **flags)
 
 
+@pytest.mark.parametrize("key", ["", "  "])
+def test_an_empty_key_is_no_key(tmp_path: Path, key: str) -> None:
+    with pytest.raises(SettingsError, match="leave the server open"):
+        load_settings(data_dir=tmp_path, host="0.0.0.0", api_key=key)
+
+
+def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECURIE_PROT", "9000")
+    with pytest.raises(SettingsError, match="ECURIE_PROT") as caught:
+        load_settings(data_dir=tmp_path)
+    assert caught.value.remedy == "did you mean ECURIE_PORT?"
+
+
+def test_a_settings_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        load_settings(settings_file=tmp_path / "typo.toml")
+
+
+def test_the_demo_with_a_catalogue_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both"):
+        load_settings(demo=True, catalog=tmp_path / "c.yaml")
+
+
 def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECURIE_MAX_QUEUE", "many")
     with pytest.raises(SettingsError, match="ECURIE_MAX_QUEUE"):

@@ -16,6 +16,7 @@ from ecurie.service import Service
 def create_app(
     service: Service,
     ready_workers: Callable[[], list[dict[str, str]]],
+    stopping: Callable[[], bool],
     *,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str],
@@ -33,6 +34,7 @@ def create_app(
     )
     app.state.service = service
     app.state.ready_workers = ready_workers
+    app.state.stopping = stopping
     add_error_handlers(app)
     app.include_router(native.router)
     app.add_middleware(

@@ -69,8 +69,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin in self._origins:
             return
-        own = urlsplit(origin)
-        if own.scheme in ("http", "https") and own.netloc == headers.get("host"):
+        if origin in (f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")):
             return
         raise Forbidden(
             f"web origin {origin[:100]!r} may not use this server",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.catalog.entries import AdapterEntry, CatalogFile, ModelEntry
 from ecurie.catalog.sources import locate
 from ecurie.catalog.yaml_file import read_catalog
-from ecurie.errors import CatalogError, NotBuiltYet, RequestError, UnknownModel
+from ecurie.errors import CatalogError, NotBuiltYet, RequestError, UnknownModel, WeightsMissing
 from ecurie.formats.diffusers_folder import FolderFacts, read_folder
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Catalog:
         self._file, self._models_dir = file, models_dir
         self._stamp = self._read_stamp()
         self._content = read_catalog(file)
-        self.error: CatalogError | None = None
+        self._error: CatalogError | None = None
 
     def _read_stamp(self) -> tuple[int, int] | None:
         try:
@@ -56,24 +58,30 @@ class Catalog:
             self._stamp = stamp
             try:
                 self._content = read_catalog(self._file)
-                self.error = None
+                self._error = None
                 log.info("catalogue %s read again", self._file)
             except CatalogError as error:
-                self.error = error
+                self._error = error
                 log.error("catalogue kept as it was: %s", error)
         return self._content
+
+    @property
+    def error(self) -> CatalogError | None:
+        """What is wrong with the file as it is now, if the last good state is in use instead."""
+        self._current()
+        return self._error
 
     @property
     def default_model(self) -> str:
         return self._current().defaults.model
 
     def models(self) -> dict[str, ModelEntry]:
-        """Entries of the file, then diffusers folders under `models/checkpoints` by slugged name."""
-        found = {}
+        """Diffusers folders under `models/checkpoints` by slugged name, and the file's entries, which win."""
+        found: dict[str, ModelEntry] = {}
         checkpoints = self._models_dir / "checkpoints"
         for index in sorted(checkpoints.glob("*/model_index.json")):
             folder = index.parent
-            found[slug(folder.name)] = ModelEntry(name=folder.name, source=str(folder))
+            found[_free_id(slug(folder.name), found)] = ModelEntry(name=folder.name, source=str(folder))
         return {**found, **self._current().models}
 
     def adapters(self) -> dict[str, AdapterEntry]:
@@ -95,7 +103,11 @@ class Catalog:
                 remedy="take 'vae' out of its catalogue entry to use the model's own",
             )
         folder = locate(entry.source, model_id=model_id, base=self._file.parent, models_dir=self._models_dir)
-        return FoundModel(model_id, entry, folder, read_folder(folder))
+        try:
+            return FoundModel(model_id, entry, folder, read_folder(folder))
+        except WeightsMissing as error:
+            remedy = f"run: ecurie pull {model_id}" if entry.source.startswith("hf:") else error.remedy
+            raise WeightsMissing(str(error), remedy=remedy) from error
 
     def find_path(self, folder: Path) -> FoundModel:
         """A model that is in no catalogue: a diffusers folder given on the command line."""
@@ -110,6 +122,11 @@ class Catalog:
         except RequestError as error:
             return f"{error}; {error.remedy}" if error.remedy else str(error)
         return None
+
+
+def _free_id(wanted: str, taken: Container[str]) -> str:
+    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+    return wanted if wanted not in taken else next(name for name in numbered if name not in taken)
 
 
 def slug(name: str) -> str:

@@ -10,6 +10,8 @@ from ecurie.catalog.schedulers import find_scheduler
 from ecurie.errors import InvalidRequest
 
 ADAPTER_SECTIONS = ("adapters", "loras", "lycoris")
+# An id becomes part of file names and URLs.
+EntryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Size = Annotated[int, Field(ge=64, le=8192, multiple_of=8)]
 Weight = Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)]
 
@@ -67,8 +69,8 @@ class CatalogFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     defaults: Defaults
-    models: dict[str, ModelEntry] = Field(min_length=1)
-    adapters: dict[str, AdapterEntry] = {}
+    models: dict[EntryId, ModelEntry] = Field(min_length=1)
+    adapters: dict[EntryId, AdapterEntry] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -76,15 +78,12 @@ class CatalogFile(BaseModel):
         if not isinstance(data, dict):
             return data
         merged = dict(data)
+        for section in ADAPTER_SECTIONS:
+            if not isinstance(merged.get(section) or {}, dict):
+                raise ValueError(f"'{section}' should be a mapping of ids to entries")
         adapters = dict(merged.get("adapters") or {})
         for section, kind in (("loras", "lora"), ("lycoris", "lycoris")):
             for key, entry in (merged.pop(section, None) or {}).items():
                 adapters[key] = {"kind": kind, **entry} if isinstance(entry, dict) else entry
         merged["adapters"] = adapters
         return merged
-
-    @model_validator(mode="after")
-    def _default_exists(self) -> CatalogFile:
-        if self.defaults.model not in self.models:
-            raise ValueError(f"defaults.model names '{self.defaults.model}', which is not under models")
-        return self

@@ -39,8 +39,9 @@ def parse_hub_source(source: str) -> HubSource:
 
 
 def hub_folder(models_dir: Path, source: HubSource) -> Path:
-    """Where `ecurie pull` puts a hub repository."""
-    return models_dir / "hub" / source.repository.replace("/", "--")
+    """Where `ecurie pull` puts a revision of a hub repository."""
+    name = source.repository.replace("/", "--")
+    return models_dir / "hub" / (f"{name}@{source.revision}" if source.revision else name)
 
 
 def locate(source: str, *, model_id: str, base: Path, models_dir: Path) -> Path:

@@ -30,10 +30,10 @@ def read_catalog(file: Path) -> CatalogFile:
     _refuse_duplicates(file, root)
     _refuse_shared_adapters(file, root)
     try:
-        return CatalogFile.model_validate(data)
+        content = CatalogFile.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"] if part != "[key]")
         line = _line_of(root, first["loc"])
         reason = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
         reason = reason.removeprefix("Value error, ")
@@ -41,6 +41,12 @@ def read_catalog(file: Path) -> CatalogFile:
             f"{file}, line {line}: {where + ': ' if where else ''}{reason}",
             remedy="docs/catalogue.md lists every field",
         ) from error
+    if content.defaults.model not in content.models:
+        line = _line_of(root, ("defaults", "model"))
+        raise CatalogError(
+            f"{file}, line {line}: defaults.model names '{content.defaults.model}', which is no model"
+        )
+    return content
 
 
 def _refuse_duplicates(file: Path, node: yaml.Node) -> None:
@@ -67,14 +73,13 @@ def _refuse_shared_adapters(file: Path, root: yaml.MappingNode) -> None:
 
 def _line_of(root: yaml.Node, location: tuple[int | str, ...]) -> int:
     """The line (from 1) of the deepest node on the way to `location`."""
-    node, line = root, 1
+    nodes, line = [root], 1
     for part in location:
-        if not isinstance(node, yaml.MappingNode):
-            break
         names = ADAPTER_SECTIONS if part == "adapters" else (str(part),)
-        found = [(key, value) for key, value in node.value if key.value in names]
+        mappings = (node for node in nodes if isinstance(node, yaml.MappingNode))
+        found = [(key, value) for node in mappings for key, value in node.value if key.value in names]
         if not found:
             break
-        key, node = found[0]
-        line = key.start_mark.line + 1
+        line = found[0][0].start_mark.line + 1
+        nodes = [value for _, value in found]
     return line

@@ -6,10 +6,12 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ecurie.cli import flags
+from ecurie.errors import EcurieError
 
 if TYPE_CHECKING:
     from ecurie.settings import Settings
@@ -40,13 +42,27 @@ def doctor(
         Console().print(table)
 
 
+def _or_error(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except EcurieError as error:
+        return f"none: {error}"
+
+
 def _examine(settings: Settings) -> dict[str, dict[str, str]]:
     import ecurie
     from ecurie.bootstrap import make_catalog
     from ecurie.engine.devices import available_devices, choose_compute
 
-    compute = choose_compute(settings.device)
-    catalog = make_catalog(settings)
+    def used_device() -> str:
+        compute = choose_compute(settings.device)
+        return f"{compute.device.type} in {compute.dtype_name}"
+
+    try:
+        catalog = make_catalog(settings)
+        models = {model_id: catalog.availability(model_id) or "ready" for model_id in catalog.models()}
+    except EcurieError as error:
+        models = {"the catalogue cannot be read": str(error)}
     nearest = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
     return {
         "versions": {
@@ -54,8 +70,7 @@ def _examine(settings: Settings) -> dict[str, dict[str, str]]:
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in PACKAGES},
         },
-        "devices": available_devices()
-        | {"used": f"{compute.device.type} in {compute.dtype_name}", "cores": str(os.cpu_count())},
+        "devices": available_devices() | {"used": _or_error(used_device), "cores": str(os.cpu_count())},
         "folders": {
             "data": str(settings.data_dir),
             "outputs": str(settings.outputs_dir),
@@ -63,6 +78,6 @@ def _examine(settings: Settings) -> dict[str, dict[str, str]]:
             "catalogue": str(settings.catalog_file) if not settings.demo else "the bundled demo catalogue",
             "free disk": f"{shutil.disk_usage(nearest).free / 1e9:.1f} GB",
         },
-        "models": {model_id: catalog.availability(model_id) or "ready" for model_id in catalog.models()},
+        "models": models,
         "settings": {name: str(getattr(settings, name)) for name in type(settings).model_fields},
     }

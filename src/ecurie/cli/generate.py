@@ -62,8 +62,7 @@ def generate(
     request = resolve_for_cli(body, make_catalog(settings), settings.max_pixels)
     if output is not None and output.suffix.casefold() != ".png":
         raise InvalidRequest(f"--output {output}: only .png can be written yet")
-    target = output or Path()
-    result, paths = _run(settings, request, target if output else None)
+    result, paths = _run(settings, request, output)
     _show(request, result, paths, as_json)
 
 

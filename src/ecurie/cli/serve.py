@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +42,7 @@ def serve(
     max_overtake_seconds: Annotated[
         float | None, typer.Option(help="How long a job may be overtaken.")
     ] = None,
+    stall_seconds: Annotated[float | None, typer.Option(help="When a job without progress is lost.")] = None,
     drain_seconds: Annotated[float | None, typer.Option(help="At stop, time for the running job.")] = None,
     max_resident_models: Annotated[int | None, typer.Option(help="Models kept in memory.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
@@ -89,20 +91,35 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     from ecurie.api.app import create_app
     from ecurie.bootstrap import make_service, make_store
     from ecurie.images.files import remove_partial_files
-    from ecurie.supervisor import Supervisor
+    from ecurie.supervisor import Supervisor, WorkerOptions
 
     remove_partial_files(settings.outputs_dir)
     store = make_store(settings)
     service = make_service(settings, store)
-    supervisor = Supervisor(settings, store)
+    server: uvicorn.Server
+    setup_failed = threading.Event()
+
+    def give_up() -> None:
+        setup_failed.set()
+        server.should_exit = True
+
+    options = WorkerOptions(
+        environment=settings.as_environment(),
+        folder=settings.workers_dir,
+        drain_seconds=settings.drain_seconds,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+    supervisor = Supervisor(options, store, give_up)
     app = create_app(
         service,
         supervisor.ready_workers,
+        lambda: server.should_exit,
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),
         allowed_origins=settings.allowed_origins,
-        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
     )
 
@@ -114,28 +131,33 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    server = Server(config)
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
     print(_welcome(settings), file=sys.stderr, flush=True)
     try:
-        Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor.stop()
         store.close()
+    if setup_failed.is_set():
+        raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
 
 
 def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
+    key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
-  curl -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
+  curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
 Images are written to {settings.outputs_dir}
 """

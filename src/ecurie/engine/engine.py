@@ -15,6 +15,7 @@ from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Set
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.devices import Compute
 from ecurie.engine.residency import Residency
+from ecurie.errors import LeaseLost
 from ecurie.formats.diffusers_folder import read_folder
 from ecurie.images.files import OutputFolder
 
@@ -69,6 +70,9 @@ class Engine:
                     decode=timings.decode + drawn.decode,
                     save=timings.save + clock.lap(),
                 )
+        except LeaseLost:
+            # The files, of the same names, are the new owner's now.
+            raise
         except BaseException:
             outputs.discard(images)
             raise

@@ -80,11 +80,21 @@ def encode(model: Model, prompt: str, negative_prompt: str, clip_skip: int) -> C
     return Conditioning(embeds, pooled, negative_embeds, negative_pooled)
 
 
+def _refuse_what_would_be_dropped(text: str, field: str) -> None:
+    """Compel reads these two forms and then leaves them out of the embeds."""
+    parsed = Compel.parse_prompt_string(text)
+    swaps = any(getattr(prompt, "wants_cross_attention_control", False) for prompt in parsed.prompts)
+    if parsed.lora_weights or swaps:
+        form = ".swap()" if swaps else "withLora()"
+        raise InvalidRequest(f"the {field} uses {form}, which cannot be applied", field=field)
+
+
 def _encode_one(encoders: list[Compel], text: str, field: str) -> tuple[Tensor, Tensor]:
     try:
+        _refuse_what_would_be_dropped(text, field)
         first = encoders[0](text)
         second, pooled = encoders[1](text)
-    except torch.OutOfMemoryError:
+    except (InvalidRequest, torch.OutOfMemoryError):
         raise
     except Exception as error:
         # Compel's parser has no error class of its own: marks it cannot read end in anything, IndexError too.

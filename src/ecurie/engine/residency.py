@@ -18,16 +18,20 @@ class Residency:
 
     def __init__(self, compute: Compute, limit: int):
         self._compute, self._limit = compute, limit
-        self._models: OrderedDict[Path, Model] = OrderedDict()
+        self._models: OrderedDict[tuple[Path, object], Model] = OrderedDict()
 
     def activate(self, folder: Path, facts: FolderFacts) -> Model:
-        """The model of this folder, loaded if it must be. Raises what `load_model` raises."""
-        model = self._models.get(folder)
+        """The model of this folder, loaded if it must be: also when its files were replaced since.
+
+        Raises what `load_model` raises.
+        """
+        key = (folder, facts.stamp)
+        model = self._models.get(key)
         if model is None:
             self._make_room()
             model = load_model(folder, facts, self._compute)
-            self._models[folder] = model
-        self._models.move_to_end(folder)
+            self._models[key] = model
+        self._models.move_to_end(key)
         return model
 
     def _make_room(self) -> None:

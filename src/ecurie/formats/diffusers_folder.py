@@ -22,12 +22,14 @@ PIPELINE_CLASS = "StableDiffusionXLPipeline"
 @dataclass(frozen=True, slots=True)
 class FolderFacts:
     """`size` is the model's own (width, height) in pixels, `factor` pixels per latent, `text_layers` the
-    number of layers of the shallower text encoder, `variants` maps a component to `fp16` or None."""
+    number of layers of the shallower text encoder, `variants` maps a component to `fp16` or None. `stamp`
+    changes when a file of weights does: (name, modification time in ns, bytes) of each."""
 
     size: tuple[int, int]
     factor: int
     text_layers: int
     variants: dict[str, str | None]
+    stamp: tuple[tuple[str, int, int], ...]
 
 
 def read_folder(folder: Path) -> FolderFacts:
@@ -48,10 +50,15 @@ def read_folder(folder: Path) -> FolderFacts:
         if not (folder / name).is_dir():
             raise WeightsMissing(f"{folder} lacks its {name} folder")
     variants = {name: _check_weights(folder / name, stem) for name, stem in WEIGHT_STEMS.items()}
-    factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
-    side = int(configs["unet"]["sample_size"]) * factor
-    layers = min(int(configs[name]["num_hidden_layers"]) for name in ("text_encoder", "text_encoder_2"))
-    return FolderFacts(size=(side, side), factor=factor, text_layers=layers, variants=variants)
+    try:
+        factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
+        side = int(configs["unet"]["sample_size"]) * factor
+        layers = min(int(configs[name]["num_hidden_layers"]) for name in ("text_encoder", "text_encoder_2"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsInvalid(f"a configuration in {folder} lacks or garbles {error}") from error
+    files = sorted(file for name in WEIGHT_STEMS for file in (folder / name).glob("*.safetensors"))
+    stamp = tuple((file.parent.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return FolderFacts((side, side), factor, layers, variants, stamp)
 
 
 def _check_weights(folder: Path, stem: str) -> str | None:
@@ -63,7 +70,7 @@ def _check_weights(folder: Path, stem: str) -> str | None:
             check_header(single)
             return variant
         if shards.is_file():
-            for name in sorted(set(_read_json(shards)["weight_map"].values())):
+            for name in _shard_names(shards):
                 check_header(folder / name)
             return variant
     pickles = sorted(path.name for path in folder.glob("*.bin"))
@@ -73,6 +80,14 @@ def _check_weights(folder: Path, stem: str) -> str | None:
             remedy="get the model as .safetensors",
         )
     raise WeightsMissing(f"{folder} lacks {stem}.safetensors")
+
+
+def _shard_names(index_file: Path) -> list[str]:
+    try:
+        names = {Path(str(name)).name for name in _read_json(index_file)["weight_map"].values()}
+    except (KeyError, AttributeError) as error:
+        raise WeightsInvalid(f"{index_file} has no readable weight_map") from error
+    return sorted(names)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

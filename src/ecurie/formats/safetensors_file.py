@@ -25,14 +25,13 @@ def check_header(file: Path) -> None:
             if not 2 <= header_bytes <= min(MAX_HEADER_BYTES, length - 8):
                 raise WeightsInvalid(f"{file} is not a safetensors file, or is cut short")
             header = json.loads(stream.read(header_bytes))
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
     except FileNotFoundError as error:
         raise WeightsMissing(f"{file} is missing") from error
-    except ValueError as error:
-        raise WeightsInvalid(f"{file} has a damaged safetensors header") from error
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    try:
-        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-    except (TypeError, KeyError, IndexError, ValueError) as error:
+    except OSError as error:
+        raise WeightsInvalid(f"{file} cannot be read: {error.strerror}") from error
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError, RecursionError) as error:
         raise WeightsInvalid(f"{file} has a damaged safetensors header") from error
     missing = 8 + header_bytes + end - length
     if missing != 0:

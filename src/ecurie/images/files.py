@@ -50,7 +50,7 @@ class OutputFolder:
         text.add_text("parameters", write_infotext(request, seed))
         text.add_itxt("ecurie", json.dumps(manifest(request, seed, setup), ensure_ascii=False))
         target = self.folder / self.name_of(request, index)
-        partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
+        partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:

@@ -39,6 +39,8 @@ class ProcessLock:
 
 def is_alive(file: Path) -> bool:
     """Whether a process holds the lock on `file`."""
+    if not file.exists():
+        return False
     lock = ProcessLock(file)
     if lock.acquire():
         lock.release()

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued job. Higher `priority` goes first; `seq` is the order of arrival; times in seconds."""
+    """A queued job. Higher `priority` goes first; `seq` is the order of arrival. `overtaken_at` is when, in
+    seconds, a later job of its priority first went before it."""
 
     id: str
     seq: int
     priority: int
     model: str
     stack: str
-    created_at: float
+    overtaken_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,18 @@ class Held:
 def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: float) -> Waiting | None:
     """Highest priority, then the stack the worker holds, then its model, then the oldest.
 
-    The oldest job of the highest priority goes first once it has waited `max_overtake` seconds, whatever the
-    worker holds: affinity may delay a job, never starve it.
+    A job goes first, whatever the worker holds, once it has been overtaken for `max_overtake` seconds:
+    affinity may delay a job, never starve it.
     """
     if not waiting:
         return None
     top = max(job.priority for job in waiting)
     candidates = [job for job in waiting if job.priority == top]
-    oldest = min(candidates, key=lambda job: job.seq)
-    if now - oldest.created_at >= max_overtake:
-        return oldest
+    overdue = [
+        job for job in candidates if job.overtaken_at is not None and now - job.overtaken_at >= max_overtake
+    ]
+    if overdue:
+        return min(overdue, key=lambda job: job.seq)
 
     def rank(job: Waiting) -> tuple[bool, bool, int]:
         same_model = job.model == held.model

@@ -10,6 +10,7 @@ worker name the worker and the attempt: one that lost its lease changes nothing 
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ from ecurie.domain import (
     JobState,
     Progress,
 )
-from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob
+from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob, WorkerDied
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
 
@@ -134,20 +135,27 @@ class JobStore:
 
         Raises UnknownJob or JobFinished.
         """
-        queued = (jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-        now = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
-        flagged = sql.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(HELD_STATES))
+        queued = jobs.c.state == JobState.QUEUED
+        query = (
+            sql.update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state.in_({JobState.QUEUED, *HELD_STATES}))
+            .values(
+                cancel_requested=True,
+                state=sql.case((queued, JobState.CANCELLED.value), else_=jobs.c.state),
+                finished_at=sql.case((queued, time.time()), else_=jobs.c.finished_at),
+                phase=sql.case((queued, "cancelled"), else_=jobs.c.phase),
+            )
+        )
         with self._engine.connect() as connection:
-            if not connection.execute(sql.update(jobs).where(*queued).values(**now)).rowcount:
-                changed = connection.execute(flagged.values(cancel_requested=True)).rowcount
-                if not changed:
-                    job = self.get(job_id)
-                    raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
-        return self.get(job_id)
+            changed = connection.execute(query).rowcount
+        job = self.get(job_id)
+        if not changed:
+            raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
+        return job
 
     def claim(self, worker: str, held: Held, *, lease_seconds: float, max_overtake: float) -> Claim | None:
         """Take the next job, or None when nothing waits (or another worker was faster)."""
-        columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.created_at)
+        columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at)
         query = (
             sql.select(*columns)
             .where(jobs.c.state == JobState.QUEUED)
@@ -175,6 +183,8 @@ class JobStore:
                 .returning(*jobs.c)
             )
             row = connection.execute(taken).mappings().first()
+            if row is not None:
+                connection.execute(_overtaken_by(chosen, now))
         return None if row is None else Claim(_to_job(row, None), worker, int(row["attempts"]))
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
@@ -229,10 +239,9 @@ class JobStore:
             jobs.c.attempts == held.attempt,
             jobs.c.state.in_(HELD_STATES),
         )
-        died = JobFailure(
-            "worker-died",
+        died = WorkerDied(
             f"the worker died {held.attempt} times while running this job",
-            "see the server's log; the job may need more memory than there is",
+            remedy="see the server's log; the job may need more memory than there is",
         )
         now = {"finished_at": time.time(), "lease_until": None}
         with self._engine.connect() as connection:
@@ -245,11 +254,17 @@ class JobStore:
                 ended = {
                     "state": JobState.FAILED,
                     "phase": "failed",
-                    "failure": FAILURE.dump_json(died).decode(),
+                    "failure": FAILURE.dump_json(JobFailure.of(died)).decode(),
                 }
                 connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
             else:
                 connection.execute(sql.update(jobs).where(*mine).values(**_QUEUED_AGAIN))
+
+    def return_to_queue(self, held: HeldJob) -> None:
+        """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""
+        stopped = Claim(self.get(held.id), held.worker, held.attempt)
+        with contextlib.suppress(LeaseLost):
+            self.give_back(stopped)
 
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
@@ -266,6 +281,17 @@ class JobStore:
 
 
 _QUEUED_AGAIN = {"state": JobState.QUEUED, "worker": None, "lease_until": None, "phase": "queued", "step": 0}
+
+
+def _overtaken_by(chosen: Waiting, now: float) -> sql.Update:
+    """Marks the older jobs that `chosen` went before, once."""
+    older = (
+        jobs.c.state == JobState.QUEUED,
+        jobs.c.priority == chosen.priority,
+        jobs.c.seq < chosen.seq,
+        jobs.c.overtaken_at.is_(None),
+    )
+    return sql.update(jobs).where(*older).values(overtaken_at=now)
 
 
 def _owned(claim: Claim) -> Sequence[sql.ColumnElement[bool]]:

@@ -17,6 +17,7 @@ jobs = Table(
     Column("stack", String(64), nullable=False),
     Column("request", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("overtaken_at", Float),
     Column("started_at", Float),
     Column("finished_at", Float),
     Column("attempts", Integer, nullable=False),

@@ -31,6 +31,7 @@ def client(
     app = create_app(
         service,
         list,
+        lambda: False,
         allowed_hosts=("gpu.home.arpa",),
         allowed_origins=("https://ui.test",),
         api_key=key,
@@ -73,7 +74,15 @@ def test_our_own_page_and_allowed_origins_may_post(service: Service, origin: str
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://evil.test", "null", "http://localhost:3000", "file://", "", "https://ui.test.evil.test"],
+    [
+        "https://evil.test",
+        "null",
+        "http://localhost:3000",
+        "file://",
+        "",
+        "https://ui.test.evil.test",
+        "http://[",
+    ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
 def test_other_pages_may_not(service: Service, origin: str, kind: str) -> None:

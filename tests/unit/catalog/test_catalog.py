@@ -7,7 +7,7 @@ import pytest
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.catalog.schedulers import SCHEDULERS, find_scheduler
-from ecurie.catalog.sources import parse_hub_source
+from ecurie.catalog.sources import hub_folder, parse_hub_source
 from ecurie.errors import CatalogError, InvalidRequest, NotBuiltYet, UnknownModel, WeightsMissing
 from tests.conftest import DEMO_FOLDER
 
@@ -72,6 +72,7 @@ def test_a_valid_edit_is_followed_and_a_broken_one_leaves_the_last_good_state(tm
     file.write_text(TEXT.format(source=DEMO_FOLDER).replace("one", "another"))
     assert list(catalog.models()) == ["another"]
     file.write_text("models: [broken")
+    assert isinstance(catalog.error, CatalogError)
     assert list(catalog.models()) == ["another"]
     assert isinstance(catalog.error, CatalogError)
     file.write_text(TEXT.format(source=DEMO_FOLDER))
@@ -84,6 +85,31 @@ def test_folders_under_checkpoints_become_models(tmp_path: Path) -> None:
     shutil.copytree(DEMO_FOLDER, tmp_path / "models" / "checkpoints" / "My Model (v2)")
     assert set(catalog.models()) == {"one", "my-model-v2"}
     assert catalog.find("my-model-v2").size == (64, 64)
+    shutil.copytree(DEMO_FOLDER, tmp_path / "models" / "checkpoints" / "my model v2")
+    assert set(catalog.models()) == {"one", "my-model-v2", "my-model-v2-2"}
+
+
+def test_one_damaged_folder_does_not_hide_the_others(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, str(DEMO_FOLDER))
+    folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "models" / "checkpoints" / "bad"))
+    (folder / "unet" / "config.json").write_text("{}")
+    assert catalog.availability("one") is None
+    assert "sample_size" in (catalog.availability("bad") or "")
+
+
+def test_each_revision_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folders = {hub_folder(tmp_path, parse_hub_source(f"hf:a/b{revision}")) for revision in ("", "@v1", "@v2")}
+    assert len(folders) == 3
+
+
+def test_an_interrupted_download_says_what_to_run(tmp_path: Path) -> None:
+    catalog, _ = make(tmp_path, "hf:owner/repository")
+    folder = hub_folder(tmp_path / "models", parse_hub_source("hf:owner/repository"))
+    shutil.copytree(DEMO_FOLDER, folder)
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(WeightsMissing) as caught:
+        catalog.find("one")
+    assert caught.value.remedy == "run: ecurie pull one"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def test_the_first_design_s_names_are_accepted(tmp_path: Path) -> None:
         ("    path: ./one", "    path: ./one\n    size: [1000, 1001]", 6, "multiple of 8"),
         ("    path: ./one", "    path: ./one\n    scheduler: eular", 6, "unknown scheduler 'eular'"),
         ("{model: one}", "{model: two}", 1, "'two'"),
+        ("  one:", "  ../one:", 3, "pattern"),
+        ("  hard:", "  a/b:", 10, "pattern"),
         ("default_weight: 0.5", "default_weight: 9", 8, "less than or equal to 4"),
         ("  hard:", "  soft:", 10, "two sections"),
         ("models:", "models: [", None, "expected"),
@@ -65,4 +67,20 @@ def test_a_mistake_is_reported_with_its_line(
 @pytest.mark.parametrize("text", ["", "just words", "[]", "\x00", "a: !!python/object:os.system {}"])
 def test_what_is_no_catalogue_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(CatalogError):
+        read_catalog(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("section", ["adapters", "loras", "lycoris"])
+@pytest.mark.parametrize("content", ["[a, b]", "5", "text"])
+def test_a_section_that_is_no_mapping_is_named(tmp_path: Path, section: str, content: str) -> None:
+    text = (
+        "models:\n  one: {name: One, source: ./one}\n" + f"{section}: {content}\ndefaults: {{model: one}}\n"
+    )
+    with pytest.raises(CatalogError, match=f"'{section}' should be a mapping"):
+        read_catalog(write(tmp_path, text))
+
+
+def test_a_default_that_is_no_model_is_reported_with_its_line(tmp_path: Path) -> None:
+    text = "models:\n  one: {name: One, source: ./one}\ndefaults:\n  model: two\n"
+    with pytest.raises(CatalogError, match=r"line 4: defaults\.model names 'two'"):
         read_catalog(write(tmp_path, text))

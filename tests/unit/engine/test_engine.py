@@ -19,7 +19,14 @@ from ecurie.domain import Progress
 from ecurie.engine.devices import Compute, choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.loader import Model
-from ecurie.errors import ImageNotFinite, JobCancelled, SettingsError, WeightsInvalid, WeightsMissing
+from ecurie.errors import (
+    ImageNotFinite,
+    JobCancelled,
+    LeaseLost,
+    SettingsError,
+    WeightsInvalid,
+    WeightsMissing,
+)
 from ecurie.images.files import OutputFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.engine.conftest import ignore, make_request
@@ -160,6 +167,33 @@ def test_the_least_recently_used_model_leaves(
     switch(c)
     assert switch(a) < min(loads) / 20
     assert switch(b) > min(loads) / 20
+
+
+def test_replaced_weights_are_loaded_again(compute: Compute, outputs: OutputFolder, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
+    request = dataclasses.replace(make_request(), model_path=str(folder))
+    engine = Engine(compute, 2)
+    pictures = []
+    for gain in (1.0, 0.5):
+        weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(weights)
+        tensors["decoder.conv_out.weight"] *= gain
+        save_file(tensors, weights, {"format": "pt"})
+        (image,) = engine.run(request, outputs, ignore).images
+        pictures.append((outputs.folder / image.filename).read_bytes())
+    assert pictures[0] != pictures[1]
+
+
+def test_a_job_that_was_taken_over_leaves_the_new_owner_s_files(
+    engine: Engine, outputs: OutputFolder
+) -> None:
+    def lose_the_lease(progress: Progress) -> None:
+        if progress.step == 6:
+            raise LeaseLost("taken over")
+
+    with pytest.raises(LeaseLost):
+        engine.run(make_request(num_images=2), outputs, lose_the_lease)
+    assert len(list(outputs.folder.iterdir())) == 1
 
 
 def test_weights_stored_in_half_precision_compute_in_single_on_a_cpu(model: Model, compute: Compute) -> None:

@@ -57,6 +57,12 @@ def test_weights_move_the_embeds(model: Model) -> None:
     assert 0 < (more - plain).norm() < (much - plain).norm()
 
 
+@pytest.mark.parametrize("prompt", ["red apple withLora(style, 0.8)", "a cat.swap(dog) on a mat"])
+def test_what_compel_would_drop_is_refused(prompt: str, model: Model) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be applied"):
+        encode(model, prompt, "", 2)
+
+
 ODD_PROMPTS = [
     *("( ) (( a)b (a \" ' \\(a\\) + a++b-- () (:1) .and() a.swap(b) :-) <lora:x:1> [a] {a|b} , .").split(" "),
     *("(a)-1 (a)1e9 (a)99999999999 ((((((((((a)))))))))) a.and().blend(2)").split(" "),

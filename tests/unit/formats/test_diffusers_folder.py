@@ -70,3 +70,37 @@ def test_damaged_configurations_are_refused(folder: Path, content: bytes) -> Non
     (folder / "unet" / "config.json").write_bytes(content)
     with pytest.raises(WeightsInvalid, match=r"config\.json"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("unet/config.json", {}),
+        ("vae/config.json", {"block_out_channels": 5}),
+        ("text_encoder/config.json", {"num_hidden_layers": "many"}),
+        ("unet/diffusion_pytorch_model.safetensors.index.json", {"weight_map": ["x"]}),
+    ],
+)
+def test_configurations_that_lack_what_is_needed_are_refused(
+    folder: Path, file: str, content: object
+) -> None:
+    (folder / file).write_text(json.dumps(content))
+    if file.endswith("index.json"):
+        (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(WeightsInvalid):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("header", [b"[]", b"55", b'{"a": 1}', b'{"a": {"data_offsets": [0]}}', b"[" * 5000])
+def test_headers_of_another_form_are_refused(folder: Path, header: bytes) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightsInvalid, match="damaged"):
+        read_folder(folder)
+
+
+def test_replaced_weights_change_the_stamp(folder: Path) -> None:
+    before = read_folder(folder).stamp
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes())
+    assert read_folder(folder).stamp != before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ waiting_jobs = st.lists(
         priority=st.integers(-1, 1),
         model=st.sampled_from(MODELS),
         stack=st.sampled_from(STACKS),
-        created_at=st.floats(0, 100),
+        overtaken_at=st.none() | st.floats(0, 100),
     ),
     max_size=20,
     unique_by=lambda job: job.seq,
@@ -24,8 +26,10 @@ waiting_jobs = st.lists(
 held_states = st.builds(Held, model=st.sampled_from(MODELS), stack=st.sampled_from(STACKS))
 
 
-def job(seq: int, *, priority: int = 0, model: str = "a", stack: str = "", created_at: float = 0) -> Waiting:
-    return Waiting(f"job-{seq}", seq, priority, model, stack, created_at)
+def job(
+    seq: int, *, priority: int = 0, model: str = "a", stack: str = "", overtaken_at: float | None = None
+) -> Waiting:
+    return Waiting(f"job-{seq}", seq, priority, model, stack, overtaken_at)
 
 
 def test_nothing_waits_nothing_is_chosen() -> None:
@@ -55,18 +59,36 @@ def test_the_choice_has_the_highest_priority_and_ignores_the_order_of_the_list(
         assert chosen.priority == max(job.priority for job in jobs)
 
 
-@given(waiting_jobs, held_states, st.floats(0, 50))
+def test_a_long_backlog_alone_does_not_end_affinity() -> None:
+    jobs = [job(1, model="b"), job(2, model="a")]
+    assert choose(jobs, Held("a", ""), 10_000, 30) == jobs[1]
+
+
+def test_a_job_overtaken_too_long_goes_first() -> None:
+    jobs = [job(1, model="b", overtaken_at=100), job(2, model="a")]
+    assert choose(jobs, Held("a", ""), 129, 30) == jobs[1]
+    assert choose(jobs, Held("a", ""), 130, 30) == jobs[0]
+
+
+@given(waiting_jobs, held_states, st.floats(1, 50))
 def test_nobody_starves(jobs: list[Waiting], held: Held, max_overtake: float) -> None:
-    """While favoured jobs keep coming, each job still runs once it has waited `max_overtake` and every older
-    job of its priority has run."""
-    remaining, now, seq = list(jobs), 100.0, 20_000
+    """While favoured jobs keep coming, one a `max_overtake`, every job of the top priority still runs."""
     top = max((job.priority for job in jobs), default=0)
-    for _ in range(len(jobs)):
+    remaining = [dataclasses.replace(job, overtaken_at=None) for job in jobs if job.priority == top]
+    mine = {job.id for job in remaining}
+    now, seq = 100.0, 20_000
+    for _ in range(2 * len(jobs) + 2):
         now += max_overtake
-        favoured = job(seq, priority=top, model=held.model or "a", stack=held.stack or "", created_at=now)
         seq += 1
-        ranked = [job for job in remaining if job.priority == top]
-        chosen = choose([*remaining, favoured], held, now, max_overtake)
-        if ranked:
-            assert chosen == min(ranked, key=lambda job: job.seq)
-            remaining.remove(chosen)
+        favoured = job(seq, priority=top, model=held.model or "a", stack=held.stack or "")
+        waiting = [*remaining, favoured]
+        chosen = choose(waiting, held, now, max_overtake)
+        assert chosen is not None
+        remaining = [
+            dataclasses.replace(job, overtaken_at=now)
+            if job.overtaken_at is None and job.seq < chosen.seq
+            else job
+            for job in waiting
+            if job is not chosen
+        ]
+    assert not mine & {job.id for job in remaining}

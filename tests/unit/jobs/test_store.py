@@ -171,6 +171,35 @@ def test_a_running_job_learns_that_it_is_cancelled(store: JobStore) -> None:
         store.cancel(job_id)
 
 
+def test_a_job_that_affinity_overtook_is_marked_once(store: JobStore) -> None:
+    older, newer = add(store, model="b"), add(store, model="a")
+
+    def overtaken_at() -> object:
+        with store._engine.connect() as connection:
+            return connection.execute(
+                sql.text(f"SELECT overtaken_at FROM jobs WHERE id = '{older}'")
+            ).scalar()
+
+    taken = store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=30)
+    assert taken is not None
+    assert taken.job.id == newer
+    first = overtaken_at()
+    assert first is not None
+    add(store, model="a")
+    assert store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=30) is not None
+    assert overtaken_at() == first
+    due = store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=0)
+    assert due is not None
+    assert due.job.id == older
+
+
+def test_a_job_of_a_worker_that_was_stopped_costs_no_attempt(store: JobStore) -> None:
+    job_id = add(store)
+    claim(store)
+    store.return_to_queue(held(store))
+    assert (store.get(job_id).state, store.get(job_id).attempts) == (JobState.QUEUED, 0)
+
+
 def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:
     for ask in (store.get, store.cancel):
         with pytest.raises(UnknownJob, match="'nope'"):

@@ -47,9 +47,10 @@ def wanted_wait(
     ] = 0,
     prefer: Annotated[str, Header(description="`wait=N` does the same as the parameter.")] = "",
 ) -> float:
-    name, _, seconds = prefer.partition("=")
-    if name.strip().casefold() == "wait" and seconds.strip().isdecimal():
-        return min(float(seconds), LONGEST_WAIT)
+    for preference in prefer.split(","):
+        name, _, seconds = preference.partition("=")
+        if name.strip().casefold() == "wait" and seconds.strip().isdecimal():
+            return min(float(seconds), LONGEST_WAIT)
     return wait
 
 
@@ -59,21 +60,28 @@ def wanted_wait(
     responses={200: {"model": schemas.JobOut, "description": "The job has ended within the wait"}},
 )
 async def generate(
-    body: GenerateBody, service: ServiceDep, wait: Annotated[float, Depends(wanted_wait)], response: Response
+    body: GenerateBody,
+    service: ServiceDep,
+    wait: Annotated[float, Depends(wanted_wait)],
+    request: Request,
+    response: Response,
 ) -> schemas.JobOut:
     """Queue a generation; 202 with its id, or 200 with the ended job when it ends within the wait."""
     job = await run_in_threadpool(service.submit, body)
     if wait > 0:
-        job = await _wait_for_end(service, job, wait)
+        job = await _wait_for_end(service, job, wait, request)
     response.headers["Location"] = f"/jobs/{job.id}"
     if job.state.ended:
         response.status_code = 200
     return schemas.job_out(job)
 
 
-async def _wait_for_end(service: Service, job: Job, seconds: float) -> Job:
+async def _wait_for_end(service: Service, job: Job, seconds: float, request: Request) -> Job:
+    """The job as it is at its end, after `seconds`, or when the client leaves or the server stops."""
     deadline = time.monotonic() + seconds
     while not job.state.ended and time.monotonic() < deadline:
+        if request.app.state.stopping() or await request.is_disconnected():
+            break
         await asyncio.sleep(POLL_SECONDS)
         job = await run_in_threadpool(service.job, job.id)
     return job
@@ -106,12 +114,12 @@ async def known_job(job_id: str, service: ServiceDep) -> Job:
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(
-    job: Annotated[Job, Depends(known_job)], service: ServiceDep
+    job: Annotated[Job, Depends(known_job)], service: ServiceDep, request: Request
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state` and `step` as they change; the last `state` carries the ended job."""
     state: JobState | None = None
     progress = None
-    while True:
+    while not request.app.state.stopping():
         if job.state is not state:
             state = job.state
             yield ServerSentEvent(event="state", data=schemas.job_out(job).model_dump(mode="json"))

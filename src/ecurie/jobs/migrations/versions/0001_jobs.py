@@ -20,6 +20,7 @@ def upgrade() -> None:
         sql.Column("stack", sql.String(64), nullable=False),
         sql.Column("request", sql.Text, nullable=False),
         sql.Column("created_at", sql.Float, nullable=False),
+        sql.Column("overtaken_at", sql.Float),
         sql.Column("started_at", sql.Float),
         sql.Column("finished_at", sql.Float),
         sql.Column("attempts", sql.Integer, nullable=False),

@@ -1,0 +1,111 @@
+"""How a worker ends its jobs, with an engine that misbehaves and a real store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sql
+
+from ecurie.domain import JobResult, JobState, Progress
+from ecurie.engine.engine import Engine
+from ecurie.errors import JobCancelled, StorageFull
+from ecurie.jobs.schedule import Held
+from ecurie.jobs.store import JobStore
+from ecurie.settings import load_settings
+from ecurie.worker import StopSign, Worker
+from tests.unit.jobs.test_store import REQUEST, RESULT
+
+Behaviour = Callable[[Callable[[Progress], None]], JobResult]
+
+
+class FakeEngine:
+    def __init__(self, behaviour: Behaviour):
+        self._behaviour = behaviour
+
+    def run(self, _request: object, _outputs: object, listen: Callable[[Progress], None]) -> JobResult:
+        return self._behaviour(listen)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield store
+    store.close()
+
+
+def run_one(store: JobStore, tmp_path: Path, behaviour: Behaviour, **settings: Any) -> str:
+    """The job's id, after the worker has done with it."""
+    job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
+    options = load_settings(data_dir=tmp_path, **settings)
+    worker = Worker("w1", cast(Engine, FakeEngine(behaviour)), store, options, StopSign(5))
+    claim = store.claim("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
+    assert claim is not None
+    worker._work(claim)
+    return job_id
+
+
+def fail_with(error: Exception) -> Behaviour:
+    def behaviour(_listen: object) -> JobResult:
+        raise error
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "code"),
+    [
+        (JobCancelled("stop"), JobState.CANCELLED, None),
+        (StorageFull("no room"), JobState.FAILED, "storage-full"),
+        (RuntimeError("odd"), JobState.FAILED, "generation-failed"),
+        (MemoryError(), JobState.FAILED, "generation-failed"),
+    ],
+)
+def test_every_error_ends_the_job_and_not_the_worker(
+    store: JobStore, tmp_path: Path, error: Exception, state: JobState, code: str | None
+) -> None:
+    job = store.get(run_one(store, tmp_path, fail_with(error)))
+    assert (job.state, job.failure and job.failure.code) == (state, code)
+
+
+def test_an_outcome_that_cannot_be_written_is_written_later(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is on the full disk too: the job does not run again, and the worker lives."""
+    write, refusals = store.succeed, iter([True, True, False])
+
+    def refuse_twice(*arguments: Any) -> None:
+        if next(refusals):
+            raise sql.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
+        write(*arguments)
+
+    monkeypatch.setattr(store, "succeed", refuse_twice)
+    monkeypatch.setattr("ecurie.worker.RETRY_SECONDS", 0.01)
+    job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(("stall", "kept"), [(0.2, False), (60.0, True)])
+def test_a_job_without_progress_loses_its_lease(
+    store: JobStore, tmp_path: Path, stall: float, kept: bool
+) -> None:
+    release = threading.Event()
+
+    def hang(listen: Callable[[Progress], None]) -> JobResult:
+        listen(Progress("denoising", 1, 60))
+        release.wait()
+        return RESULT
+
+    thread = threading.Thread(
+        target=run_one, args=(store, tmp_path, hang), kwargs={"lease_seconds": 0.3, "stall_seconds": stall}
+    )
+    thread.start()
+    time.sleep(1.2)
+    (held,) = store.held()
+    assert (held.lease_until > time.time()) is kept
+    release.set()
+    thread.join()
