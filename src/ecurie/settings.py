@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         900, gt=0, description="A job without progress is taken away after this time."
     )
     drain_seconds: float = Field(5, ge=0, le=6, description="At stop, time for the running job to finish.")
-    max_resident_models: int = Field(2, ge=1, description="Models kept in memory.")
+    max_resident_models: int = Field(1, ge=1, description="Models kept in memory.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 

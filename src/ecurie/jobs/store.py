@@ -15,14 +15,9 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from alembic import command
-from alembic.config import Config
-from pydantic import TypeAdapter
 
 from ecurie.domain import (
     HELD_STATES,
@@ -34,11 +29,12 @@ from ecurie.domain import (
     Progress,
 )
 from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob, WorkerDied
+from ecurie.jobs.database import open_database
+from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
 
 CLAIM_WINDOW = 500
-REQUEST, RESULT, FAILURE = TypeAdapter(GenerationRequest), TypeAdapter(JobResult), TypeAdapter(JobFailure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,7 @@ class JobStore:
     """`url` is a SQLAlchemy URL. Opening it brings the table up to date."""
 
     def __init__(self, url: str):
-        self._engine = sql.create_engine(url, isolation_level="AUTOCOMMIT")
-        if self._engine.dialect.name == "sqlite":
-            sql.event.listen(self._engine, "connect", _prepare_sqlite)
-        _migrate(url)
+        self._engine = open_database(url)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -81,7 +74,7 @@ class JobStore:
             "priority": priority,
             "model": request.model,
             "stack": stack,
-            "request": REQUEST.dump_json(request).decode(),
+            "request": to_json(request),
             "created_at": now,
             "attempts": 0,
             "cancel_requested": False,
@@ -109,7 +102,7 @@ class JobStore:
             row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
             if row is None:
                 raise UnknownJob(f"there is no job '{job_id}'")
-            return _to_job(row, self._position(connection, row))
+            return to_job(row, self._position(connection, row))
 
     def latest(self, limit: int, state: JobState | None) -> list[Job]:
         """The newest jobs first."""
@@ -118,7 +111,7 @@ class JobStore:
             query = query.where(jobs.c.state == state)
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-            return [_to_job(row, self._position(connection, row)) for row in rows]
+            return [to_job(row, self._position(connection, row)) for row in rows]
 
     def _position(self, connection: sql.Connection, row: Any) -> int | None:
         """1 is next, by priority and arrival (affinity may change the order)."""
@@ -185,7 +178,7 @@ class JobStore:
             row = connection.execute(taken).mappings().first()
             if row is not None:
                 connection.execute(_overtaken_by(chosen, now))
-        return None if row is None else Claim(_to_job(row, None), worker, int(row["attempts"]))
+        return None if row is None else Claim(to_job(row, None), worker, int(row["attempts"]))
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
@@ -211,11 +204,11 @@ class JobStore:
         """The commit of a job. Raises LeaseLost."""
         total = claim.job.request.steps * claim.job.request.num_images
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._change(claim, **ended, result=RESULT.dump_json(result).decode(), lease_until=None)
+        self._change(claim, **ended, result=to_json(result), lease_until=None)
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
-        self._change(claim, **ended, failure=FAILURE.dump_json(failure).decode(), lease_until=None)
+        self._change(claim, **ended, failure=to_json(failure), lease_until=None)
 
     def end_cancelled(self, claim: Claim) -> None:
         ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
@@ -254,7 +247,7 @@ class JobStore:
                 ended = {
                     "state": JobState.FAILED,
                     "phase": "failed",
-                    "failure": FAILURE.dump_json(JobFailure.of(died)).decode(),
+                    "failure": to_json(JobFailure.of(died)),
                 }
                 connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
             else:
@@ -305,36 +298,3 @@ def _owned(claim: Claim) -> Sequence[sql.ColumnElement[bool]]:
 
 def _count(state: JobState) -> sql.Select[int]:
     return sql.select(sql.func.count()).select_from(jobs).where(jobs.c.state == state)
-
-
-def _to_job(row: Any, position: int | None) -> Job:
-    return Job(
-        id=row["id"],
-        state=JobState(row["state"]),
-        request=REQUEST.validate_json(row["request"]),
-        created_at=_moment(row["created_at"]),
-        started_at=row["started_at"] and _moment(row["started_at"]),
-        finished_at=row["finished_at"] and _moment(row["finished_at"]),
-        attempts=row["attempts"],
-        queue_position=position,
-        progress=Progress(row["phase"], row["step"], row["total"]),
-        result=row["result"] and RESULT.validate_json(row["result"]),
-        failure=row["failure"] and FAILURE.validate_json(row["failure"]),
-    )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """WAL lets readers go on beside the one writer; FULL makes an accepted job survive a power cut."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _migrate(url: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    command.upgrade(config, "head")
