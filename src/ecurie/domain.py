@@ -28,10 +28,19 @@ HELD_STATES = frozenset({JobState.PREPARING, JobState.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class AdapterUse:
-    """One adapter of a request's stack, with its weight."""
+    """One adapter of a request's stack: its file, and the weight of the UNet's and the text encoders' part.
+
+    `triggers` are the words that it put into the prompt, `warnings` what its user should know.
+    """
 
     name: str
-    weight: float
+    file: str
+    sha256: str
+    auto_v3: str
+    unet: float
+    text_encoder: float
+    triggers: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class GenerationRequest:
     scheduler: str
     clip_skip: int
     prompt_prefix: bool = True
+    inject_triggers: bool = True
     ip_strength: float = 0.0
 
     def seed_of(self, index: int) -> int:
@@ -109,10 +119,37 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterReport:
+    """What one adapter of the stack was and did: proof that it was applied whole."""
+
+    name: str
+    sha256: str
+    naming: str
+    algorithms: dict[str, int]
+    ranks: dict[int, int]
+    modules: int
+    unet: float
+    text_encoder: float
+    triggers: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StackReport:
+    """The stack of a job; `weights_written` is 0 when the model held it already. Times in seconds."""
+
+    adapters: tuple[AdapterReport, ...] = ()
+    weights_written: int = 0
+    read: float = 0.0
+    patch: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class JobResult:
     images: tuple[ImageFile, ...]
     setup: Setup
     timings: Timings
+    report: StackReport = StackReport()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ EcurieError
 │   ├── UnknownOutput            (404)
 │   ├── WeightsMissing           the catalogue knows the model, the disk does not (409)
 │   ├── WeightsInvalid           files are there but are not what they should be (422)
+│   ├── UnknownAdapter           (404)
+│   ├── AdapterInvalid           the file is damaged or holds what cannot be (422)
+│   ├── AdapterMismatch          the file was made for another kind of model (422)
 │   ├── JobFinished              too late to cancel (409)
 │   ├── Unauthorized             no or wrong API key (401)
 │   └── Forbidden                wrong Host or Origin (403)
@@ -95,6 +98,18 @@ class WeightsMissing(RequestError):
 
 class WeightsInvalid(RequestError):
     code, status, title = "weights-invalid", 422, "The model's files cannot be used"
+
+
+class UnknownAdapter(RequestError):
+    code, status, title = "unknown-adapter", 404, "Unknown adapter"
+
+
+class AdapterInvalid(RequestError):
+    code, status, title = "adapter-invalid", 422, "The adapter file cannot be used"
+
+
+class AdapterMismatch(RequestError):
+    code, status, title = "adapter-mismatch", 422, "The adapter does not fit the model"
 
 
 class JobFinished(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
@@ -61,5 +61,5 @@ class Service:
 
 def stack_of(request: GenerationRequest) -> str:
     """Equal for requests that need the same adapters at the same weights, in any order."""
-    uses = sorted(json.dumps(asdict(use), sort_keys=True) for use in request.adapters)
-    return hashlib.sha256("".join(uses).encode()).hexdigest()[:16] if uses else ""
+    uses = sorted((use.sha256, use.unet, use.text_encoder) for use in request.adapters)
+    return hashlib.sha256(json.dumps(uses).encode()).hexdigest()[:16] if uses else ""

@@ -35,6 +35,7 @@ from ecurie.images.files import OutputFolder
 from ecurie.jobs.locks import ProcessLock
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import Claim, JobStore
+from ecurie.service import stack_of
 from ecurie.settings import Settings, load_settings
 from ecurie.supervisor import CANNOT_START
 
@@ -129,7 +130,7 @@ class Worker:
             )
             failure = JobFailure.of(unexpected)
             return lambda: store.fail(claim, failure), "failed"
-        self._held = Held(job.request.model, "")
+        self._held = Held(job.request.model, stack_of(job.request))
         return lambda: store.succeed(claim, result), "succeeded"
 
     def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:

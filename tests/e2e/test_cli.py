@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import DEMO_FOLDER
+from tests.unit.adapters import files
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +64,15 @@ def test_generate_prints_the_whole_result_as_json(tmp_path: Path) -> None:
     )
 
 
+def test_generate_applies_adapters_given_as_files(tmp_path: Path) -> None:
+    files.save(tmp_path / "style.safetensors", files.kohya_tensors(files.attention_places()))
+    options = ["--demo", "--seed", "7", "--steps", "2", "--json"]
+    ended = run("generate", "cat", *options, "--lora", "./style.safetensors:0.6", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (report,) = json.loads(ended.stdout)["report"]["adapters"]
+    assert (report["name"], report["unet"]) == ("style", 0.6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "shown"),
     [
@@ -72,7 +82,7 @@ def test_generate_prints_the_whole_result_as_json(tmp_path: Path) -> None:
         (["", "--demo"], 2, "prompt: is empty"),
         (["x", "--demo", "--steps", "0"], 2, "steps: "),
         (["x", "--demo", "--scheduler", "eular"], 2, "unknown scheduler 'eular'"),
-        (["x", "--demo", "--lora", "style-anime:0.8"], 2, "'style-anime'"),
+        (["x", "--demo", "--lora", "style-anime:0.8"], 2, "there is no adapter 'style-anime'"),
         (["x", "--demo", "--lora", "style-anime:much"], 2, "NAME:0.8"),
         (["x", "--demo", "--output", "x.jpg"], 2, "only .png"),
         (["x", "--device", "tpu"], 3, "--device"),

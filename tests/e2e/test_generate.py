@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ecurie.formats.hashes import sha256_of
 from tests.conftest import Server
+from tests.unit.adapters import files
 
 
 def events_of(server: Server, job_id: str) -> list[tuple[str, dict[str, Any]]]:
@@ -123,10 +125,54 @@ def test_lists_have_the_shapes_that_clients_know(server: Server) -> None:
     assert models["sdxl-base"]["default"]
     assert models["pony-xl-v6"]["unavailable"] is None
     assert {"name", "supported_loras"} <= models["pony-xl-v6"].keys()
-    assert server.client.get("/loras").json() == {"loras": []}
+    loras = server.client.get("/loras").json()["loras"]
+    assert all({"id", "name", "default_weight", "trigger_words"} <= lora.keys() for lora in loras)
     assert len(server.client.get("/schedulers").json()["schedulers"]) > 20
     system = server.client.get("/system").json()
     assert (system["workers"][0]["device"], system["catalogue_error"]) == ("cpu", None)
+
+
+def test_an_adapter_changes_the_picture_is_reported_and_leaves_nothing(server: Server) -> None:
+    """A file put into the folder is an adapter at once."""
+    folder = server.data_dir / "models" / "adapters"
+    folder.mkdir(exist_ok=True)
+    files.save(folder / "My Style.safetensors", files.kohya_tensors(files.attention_places()))
+    (listed,) = server.client.get("/loras").json()["loras"]
+    assert (listed["id"], listed["unavailable"]) == ("my-style", None)
+
+    def picture(**fields: Any) -> tuple[bytes, dict[str, Any]]:
+        body = {"prompt": "red apple", "seed": 7, "steps": 4, **fields}
+        job = server.client.post("/generate?wait=60", json=body).json()
+        assert job["state"] == "succeeded", job
+        return server.client.get(job["result"]["images"][0]["url"]).content, job
+
+    before, _ = picture()
+    styled, job = picture(loras=[{"name": "my-style", "weight": 0.8}])
+    after, clean = picture()
+    (report,) = job["result"]["report"]["adapters"]
+    assert (report["naming"], report["unet"], report["ranks"]) == ("kohya", 0.8, {"4": report["modules"]})
+    assert report["sha256"] == sha256_of(folder / "My Style.safetensors")
+    assert job["result"]["report"]["weights_written"] == report["modules"]
+    assert styled != before == after
+    assert clean["result"]["report"]["adapters"] == []
+    again, _ = picture(**job["result"]["images"][0]["metadata"])
+    assert again == styled
+
+
+def test_an_adapter_of_nan_fails_its_job_and_the_next_is_clean(server: Server) -> None:
+    folder = server.data_dir / "models" / "adapters"
+    folder.mkdir(exist_ok=True)
+    tensors = files.kohya_tensors(files.attention_places()[:6])
+    tensors[list(tensors)[-2]].fill_(float("nan"))
+    files.save(folder / "broken.safetensors", tensors)
+    body = {"steps": 2, "seed": 1}
+    before = server.wait_for(server.submit(**body), "succeeded")
+    broken = server.wait_for(server.submit(**body, loras=[{"name": "broken"}]), "failed")
+    assert (broken["error"]["code"], broken["attempts"]) == ("adapter-invalid", 1)
+    after = server.wait_for(server.submit(**body), "succeeded")
+    urls = [job["result"]["images"][0]["url"] for job in (before, after)]
+    assert server.client.get(urls[0]).content == server.client.get(urls[1]).content
+    (folder / "broken.safetensors").unlink()
 
 
 PROBLEMS: list[tuple[Any, int, str, str]] = [
@@ -141,7 +187,8 @@ PROBLEMS: list[tuple[Any, int, str, str]] = [
     ({}, 422, "invalid-request", "prompt: is missing"),
     ({"prompt": "x" * 100_000}, 422, "invalid-request", "at most 10000 characters"),
     ({"prompt": "a\0b"}, 422, "invalid-request", "NUL"),
-    ({"prompt": "x", "loras": [{"name": "style-anime", "weight": 1}]}, 422, "not-built-yet", "style-anime"),
+    ({"prompt": "x", "loras": [{"name": "style-anime"}]}, 404, "unknown-adapter", "style-anime"),
+    ({"prompt": "x", "loras": [{"name": "a", "weight": 4.5}]}, 422, "invalid-request", "loras.0.weight"),
     ({"prompt": "x", "ip_strength": 0.5}, 422, "not-built-yet", "ip_strength"),
     ("not json", 400, "malformed-body", "not valid JSON"),
     ('{"prompt": "x",}', 400, "malformed-body", "at character"),

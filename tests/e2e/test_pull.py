@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import DEMO_FOLDER
 from tests.e2e.test_cli import run
 from tests.hub import COMMIT, Hub, serving
+from tests.unit.adapters import files
 
 CATALOG = "defaults: {{model: mine}}\nmodels:\n  mine: {{name: Mine, source: 'hf:owner/name@{revision}'}}\n"
 
@@ -86,3 +87,21 @@ def test_no_network_is_a_clear_message(hub: Hub, tmp_path: Path) -> None:
     hub.server.server_close()
     status, shown = pull(hub, tmp_path)
     assert (status, "could not be downloaded" in shown) == (2, True)
+
+
+def test_an_adapter_is_one_file(hub: Hub, tmp_path: Path) -> None:
+    (hub.folder / "loras").mkdir()
+    tensors = files.kohya_tensors(files.attention_places()[:3])
+    files.save(hub.folder / "loras" / "soft.safetensors", tensors)
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(
+        f"defaults: {{model: base}}\nmodels:\n  base: {{name: Base, source: {DEMO_FOLDER}}}\n"
+        "adapters:\n  soft: {name: Soft, source: hf:owner/name/loras/soft.safetensors}\n"
+    )
+    options = ("--catalog", str(catalog))
+    missing = run("generate", "x", "--lora", "soft", *options, cwd=tmp_path)
+    assert (missing.returncode, "run: ecurie pull soft" in missing.stderr) == (2, True)
+    pulled = run("pull", "soft", *options, cwd=tmp_path, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"))
+    assert pulled.returncode == 0, pulled.stderr
+    assert hub.served == ["loras/soft.safetensors"]
+    assert run("generate", "x", "--steps", "1", "--lora", "soft", *options, cwd=tmp_path).returncode == 0

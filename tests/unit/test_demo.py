@@ -17,7 +17,7 @@ from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.formats.diffusers_folder import read_folder
 from ecurie.images.files import OutputFolder
-from tests.unit.engine.conftest import ignore, make_request
+from tests.unit.conftest import ignore, make_request
 
 REFERENCES = Path(__file__).parents[1] / "data" / "emoji"
 DEMO_MODELS = Path(__file__).parents[2] / "src" / "ecurie" / "demo_models"

@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.errors import InvalidRequest, NotBuiltYet, UnknownModel
+from ecurie.domain import GenerationRequest
+from ecurie.errors import (
+    AdapterMismatch,
+    EcurieError,
+    InvalidRequest,
+    NotBuiltYet,
+    UnknownAdapter,
+    UnknownModel,
+    WeightsMissing,
+)
 from ecurie.requests import MAX_PROMPT, GenerateBody, resolve, resolve_for_cli
 from tests.conftest import DEMO_FOLDER
+from tests.unit.adapters import files
 
 
 @pytest.fixture
@@ -115,12 +126,119 @@ def test_the_server_s_pixel_limit_holds_too(catalog: Catalog) -> None:
         resolve(GenerateBody(prompt="x", width=72), catalog, 64 * 64)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"loras": [{"name": "style-anime", "weight": 0.8}]}, {"ip_strength": 0.1}]
-)
-def test_what_is_not_built_yet_is_refused_not_ignored(catalog: Catalog, fields: dict[str, Any]) -> None:
+def test_what_is_not_built_yet_is_refused_not_ignored(catalog: Catalog) -> None:
     with pytest.raises(NotBuiltYet):
-        resolve(GenerateBody(prompt="x", **fields), catalog, 10**9)
+        resolve(GenerateBody(prompt="x", ip_strength=0.1), catalog, 10**9)
+
+
+ADAPTERS = """
+defaults: {model: base}
+models:
+  base: {name: Base, source: "demo:sdxl-base", supported_loras: [neon]}
+adapters:
+  neon: {name: Neon, source: ./neon.safetensors, default_weight: 0.75, trigger_words: [neon, "dark city"]}
+  soft: {name: Soft, source: ./soft.safetensors, trigger_words: [Neon, soft light]}
+  gone: {name: Gone, source: ./gone.safetensors}
+  far: {name: Far, source: "hf:owner/name/far.safetensors"}
+"""
+
+
+@pytest.fixture
+def stocked(tmp_path: Path) -> Catalog:
+    """A catalogue with adapters whose files are there, and some whose are not."""
+    (tmp_path / "ecurie.yaml").write_text(ADAPTERS)
+    for seed, name in enumerate(("neon", "soft")):
+        tensors = files.kohya_tensors(files.attention_places()[:4], seed=seed)
+        files.save(tmp_path / f"{name}.safetensors", tensors)
+    return Catalog(tmp_path / "ecurie.yaml", tmp_path / "models")
+
+
+def asked(
+    catalog: Catalog, *loras: dict[str, Any], prompt: str = "a cat", **fields: Any
+) -> GenerationRequest:
+    return resolve(GenerateBody(prompt=prompt, loras=list(loras), **fields), catalog, 10**9)
+
+
+def test_weights_come_from_the_request_then_the_catalogue(stocked: Catalog) -> None:
+    uses = asked(
+        stocked,
+        {"name": "neon"},
+        {"name": "neon", "weight": 0.5},
+        {"name": "neon", "weight": 0.5, "text_encoder": 0},
+        {"name": "neon", "unet": 1.5},
+        {"name": "soft"},
+    ).adapters
+    assert [(use.unet, use.text_encoder) for use in uses] == [
+        (0.75, 0.75),
+        (0.5, 0.5),
+        (0.5, 0),
+        (1.5, 0.75),
+        (1, 1),
+    ]
+
+
+def test_trigger_words_are_added_once_in_stack_order(stocked: Catalog) -> None:
+    both = asked(stocked, {"name": "neon"}, {"name": "soft"})
+    assert both.final_prompt == "a cat, neon, dark city, soft light"
+    assert [use.triggers for use in both.adapters] == [("neon", "dark city"), ("soft light",)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "final"),
+    [
+        ("NEON cat", "NEON cat, dark city"),
+        ("neonlight", "neonlight, neon, dark city"),
+        ("a dark  city", "a dark  city, neon, dark city"),
+        ("dark city, neon", "dark city, neon"),
+    ],
+)
+def test_a_trigger_that_is_there_as_a_whole_phrase_is_not_added(
+    stocked: Catalog, prompt: str, final: str
+) -> None:
+    assert asked(stocked, {"name": "neon"}, prompt=prompt).final_prompt == final
+
+
+def test_triggers_can_be_left_out_and_weight_zero_adds_none(stocked: Catalog) -> None:
+    assert asked(stocked, {"name": "neon"}, inject_triggers=False).final_prompt == "a cat"
+    assert asked(stocked, {"name": "neon", "weight": 0}).final_prompt == "a cat"
+
+
+def test_an_adapter_outside_the_advice_is_used_with_a_note(stocked: Catalog) -> None:
+    neon, soft = asked(stocked, {"name": "neon"}, {"name": "soft"}).adapters
+    assert neon.warnings == ()
+    assert "not among the adapters" in soft.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "remedy"),
+    [
+        ("nope", UnknownAdapter, "far, gone, neon, soft"),
+        ("gone", WeightsMissing, "put the file there"),
+        ("far", WeightsMissing, "run: ecurie pull far"),
+    ],
+)
+def test_an_adapter_that_is_not_here_says_what_to_do(
+    stocked: Catalog, name: str, error: type[EcurieError], remedy: str
+) -> None:
+    with pytest.raises(error) as caught:
+        asked(stocked, {"name": name})
+    assert remedy in (caught.value.remedy or "")
+
+
+def test_an_adapter_for_another_model_is_refused_at_submit(stocked: Catalog, tmp_path: Path) -> None:
+    tensors = files.kohya_tensors(files.attention_places()[:1])
+    wide = {key: torch.zeros(4, 768) if "down" in key else tensor for key, tensor in tensors.items()}
+    files.save(tmp_path / "soft.safetensors", wide)
+    with pytest.raises(AdapterMismatch, match="4×768"):
+        asked(stocked, {"name": "soft"})
+
+
+def test_the_command_line_takes_a_file_for_an_adapter(stocked: Catalog, tmp_path: Path) -> None:
+    body = GenerateBody(prompt="x", loras=[{"name": str(tmp_path / "neon.safetensors"), "weight": 0.6}])
+    (use,) = resolve_for_cli(body, stocked, 10**9).adapters
+    assert (use.name, use.unet, use.triggers) == ("neon", 0.6, ())
+    with pytest.raises(UnknownAdapter):
+        resolve(body, stocked, 10**9)
 
 
 def test_the_command_line_takes_a_folder_for_a_model(catalog: Catalog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -90,7 +91,10 @@ def result_out(job: Job) -> ResultOut | None:
         images=[image_out(job, image) for image in job.result.images],
         prompt=job.request.final_prompt,
         report={
-            "adapters": [],
+            "adapters": [asdict(report) for report in job.result.report.adapters],
+            "weights_written": job.result.report.weights_written,
+            "read": round(job.result.report.read, 4),
+            "patch": round(job.result.report.patch, 4),
             "device": setup.device,
             "dtype": setup.dtype,
             "scheduler": setup.scheduler,
@@ -140,6 +144,7 @@ class LoraOut(BaseModel):
     default_weight: float
     trigger_words: list[str]
     license: str | None
+    unavailable: str | None
 
 
 class LorasOut(BaseModel):

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.catalog.entries import AdapterEntry, CatalogFile, ModelEntry
-from ecurie.catalog.sources import locate
+from ecurie.catalog.sources import locate, locate_file
 from ecurie.catalog.yaml_file import read_catalog
-from ecurie.errors import CatalogError, NotBuiltYet, RequestError, UnknownModel, WeightsMissing
+from ecurie.errors import (
+    CatalogError,
+    NotBuiltYet,
+    RequestError,
+    UnknownAdapter,
+    UnknownModel,
+    WeightsMissing,
+)
 from ecurie.formats.diffusers_folder import FolderFacts, read_folder
 
 log = logging.getLogger(__name__)
@@ -31,6 +38,21 @@ class FoundModel:
     @property
     def size(self) -> tuple[int, int]:
         return self.entry.size or self.facts.size
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAdapter:
+    """An adapter whose file is here."""
+
+    id: str
+    entry: AdapterEntry
+    file: Path
+
+
+def adapter_of_file(file: Path) -> FoundAdapter:
+    """An adapter that is in no catalogue: a file given on the command line."""
+    file = file.expanduser().absolute()
+    return FoundAdapter(file.stem, AdapterEntry(name=file.stem, source=str(file)), file)
 
 
 class Catalog:
@@ -85,7 +107,23 @@ class Catalog:
         return {**found, **self._current().models}
 
     def adapters(self) -> dict[str, AdapterEntry]:
-        return dict(self._current().adapters)
+        """Files under `models/adapters` by slugged name, and the catalogue file's entries, which win."""
+        found: dict[str, AdapterEntry] = {}
+        for file in sorted((self._models_dir / "adapters").glob("*.safetensors")):
+            found[_free_id(slug(file.stem), found)] = AdapterEntry(name=file.stem, source=str(file))
+        return {**found, **self._current().adapters}
+
+    def find_adapter(self, adapter_id: str) -> FoundAdapter:
+        """Raises UnknownAdapter, WeightsMissing, InvalidRequest or NotBuiltYet."""
+        entries = self.adapters()
+        if adapter_id not in entries:
+            known = ", ".join(sorted(entries)) or "none yet; put .safetensors files under models/adapters"
+            raise UnknownAdapter(f"there is no adapter '{adapter_id}'", remedy=f"use one of: {known}")
+        entry = entries[adapter_id]
+        file = locate_file(
+            entry.source, entry_id=adapter_id, base=self._file.parent, models_dir=self._models_dir
+        )
+        return FoundAdapter(adapter_id, entry, file)
 
     def find(self, model_id: str) -> FoundModel:
         """The model with its folder checked, or by path when `model_id` is a folder.
@@ -114,6 +152,14 @@ class Catalog:
         folder = folder.expanduser().absolute()
         entry = ModelEntry(name=folder.name, source=str(folder))
         return FoundModel(slug(folder.name), entry, folder, read_folder(folder))
+
+    def adapter_availability(self, adapter_id: str) -> str | None:
+        """None when the adapter's file is here, else why it cannot be used."""
+        try:
+            self.find_adapter(adapter_id)
+        except RequestError as error:
+            return f"{error}; {error.remedy}" if error.remedy else str(error)
+        return None
 
     def availability(self, model_id: str) -> str | None:
         """None when the model can be used, else why not."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.sources import hub_folder, parse_hub_source
 from ecurie.errors import NotBuiltYet, UnknownModel, WeightsMissing
 from ecurie.formats.diffusers_folder import read_folder
+from ecurie.formats.safetensors_file import read_header
 
 CONFIGS = ["model_index.json", "*/*.json", "*/*.txt"]
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -37,9 +40,41 @@ def pull_model(catalog: Catalog, model_id: str, models_dir: Path) -> Path:
     return folder
 
 
+def pull_adapter(catalog: Catalog, adapter_id: str, models_dir: Path) -> Path:
+    """Download the one file of a `hf:` adapter.
+
+    Raises NotBuiltYet for other sources, WeightsMissing when the hub does not give the file.
+    """
+    text = catalog.adapters()[adapter_id].source
+    source = parse_hub_source(text) if text.startswith("hf:") else None
+    if source is None or source.file is None:
+        raise NotBuiltYet(f"adapter '{adapter_id}' comes from {text}; only hf: files can be pulled yet")
+    folder = hub_folder(models_dir, source)
+    with _hub_errors(source.repository, source.revision):
+        from huggingface_hub import hf_hub_download
+
+        hf_hub_download(source.repository, source.file, revision=source.revision, local_dir=folder)
+    read_header(folder / source.file)
+    return folder / source.file
+
+
 def _download(repository: str, revision: str | None, folder: Path) -> None:
-    import httpx2
     from huggingface_hub import HfApi, snapshot_download
+
+    with _hub_errors(repository, revision):
+        # The commit is fixed first, so that all files are of one revision even if the repository moves.
+        info = HfApi().model_info(repository, revision=revision)
+        files = [sibling.rfilename for sibling in info.siblings or []]
+        weights = [name for part in PARTS for name in _weights_of(part, files)]
+        snapshot_download(
+            repository, revision=info.sha, local_dir=folder, allow_patterns=[*CONFIGS, *weights]
+        )
+
+
+@contextmanager
+def _hub_errors(repository: str, revision: str | None) -> Iterator[None]:
+    """What the hub's client raises, as WeightsMissing with what to do."""
+    import httpx2
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -49,13 +84,7 @@ def _download(repository: str, revision: str | None, folder: Path) -> None:
     )
 
     try:
-        # The commit is fixed first, so that all files are of one revision even if the repository moves.
-        info = HfApi().model_info(repository, revision=revision)
-        files = [sibling.rfilename for sibling in info.siblings or []]
-        weights = [name for part in PARTS for name in _weights_of(part, files)]
-        snapshot_download(
-            repository, revision=info.sha, local_dir=folder, allow_patterns=[*CONFIGS, *weights]
-        )
+        yield
     except GatedRepoError as error:
         raise WeightsMissing(
             f"{repository} is gated", remedy="accept its terms on its page, then set HF_TOKEN"

@@ -72,3 +72,27 @@ def locate(source: str, *, model_id: str, base: Path, models_dir: Path) -> Path:
             remedy="correct its source in the catalogue, or put the files there",
         )
     return path
+
+
+def locate_file(source: str, *, entry_id: str, base: Path, models_dir: Path) -> Path:
+    """The one file of an adapter.
+
+    Raises WeightsMissing (with the command that gets it) or NotBuiltYet for a form that cannot be run yet.
+    """
+    if source.startswith(("civitai:", "urn:air:")):
+        raise NotBuiltYet(f"adapter '{entry_id}' comes from {source}; Civitai sources cannot be used yet")
+    if source.startswith("hf:"):
+        hub = parse_hub_source(source)
+        if hub.file is None:
+            raise InvalidRequest(
+                f"the source of adapter '{entry_id}' ({source}) should name a .safetensors file"
+            )
+        path, remedy = hub_folder(models_dir, hub) / hub.file, f"run: ecurie pull {entry_id}"
+    else:
+        path, remedy = (
+            base / Path(source).expanduser(),
+            "correct its source in the catalogue, or put the file there",
+        )
+    if not path.is_file():
+        raise WeightsMissing(f"adapter '{entry_id}' should be at {path}, where no file is", remedy=remedy)
+    return path

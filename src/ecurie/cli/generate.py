@@ -22,7 +22,7 @@ def generate(
     negative_prompt: Annotated[str | None, typer.Option(help="What to avoid [the model's].")] = None,
     model: Annotated[str | None, typer.Option(help="Catalogue id or diffusers folder.")] = None,
     lora: Annotated[
-        list[str] | None, typer.Option(help="Adapter ID_OR_PATH[:WEIGHT] (not built yet).")
+        list[str] | None, typer.Option(help="Adapter ID_OR_PATH[:WEIGHT]; may be repeated.")
     ] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 30,
     guidance_scale: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 7.5,
@@ -139,6 +139,7 @@ def _show(request: GenerationRequest, result: JobResult, paths: list[Path], as_j
                 dataclasses.asdict(image) | {"path": str(path)}
                 for image, path in zip(result.images, paths, strict=True)
             ],
+            "report": dataclasses.asdict(result.report),
             "setup": dataclasses.asdict(result.setup),
             "timings": dataclasses.asdict(result.timings),
         }

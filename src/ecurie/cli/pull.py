@@ -10,17 +10,17 @@ from ecurie.cli import flags
 
 
 def pull(
-    model_ids: Annotated[list[str], typer.Argument(help="Catalogue ids.")],
+    ids: Annotated[list[str], typer.Argument(help="Catalogue ids of models and adapters.")],
     data_dir: flags.DataDir = None,
     catalog: flags.CatalogPath = None,
 ) -> None:
-    """Download models that come from the Hugging Face Hub in diffusers format."""
+    """Download models in diffusers format, and adapters, from the Hugging Face Hub."""
     from ecurie.bootstrap import make_catalog
-    from ecurie.catalog.downloads import pull_model
+    from ecurie.catalog.downloads import pull_adapter, pull_model
     from ecurie.settings import load_settings
 
     settings = load_settings(data_dir=data_dir, catalog=catalog)
     found = make_catalog(settings)
-    for model_id in model_ids:
-        folder = pull_model(found, model_id, settings.models_dir)
-        print(f"{model_id}: {folder}")
+    for entry_id in ids:
+        pull_one = pull_adapter if entry_id in found.adapters() else pull_model
+        print(f"{entry_id}: {pull_one(found, entry_id, settings.models_dir)}")

@@ -15,6 +15,7 @@ from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Set
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.devices import Compute
 from ecurie.engine.residency import Residency
+from ecurie.engine.stack import Stacks
 from ecurie.errors import LeaseLost
 from ecurie.formats.diffusers_folder import read_folder
 from ecurie.images.files import OutputFolder
@@ -29,9 +30,10 @@ class Engine:
     def __init__(self, compute: Compute, max_resident_models: int):
         self._compute = compute
         self._residency = Residency(compute, max_resident_models)
+        self._stacks = Stacks()
 
     def run(self, request: GenerationRequest, outputs: OutputFolder, listen: Listener) -> JobResult:
-        """Activate the model, encode the prompts, then denoise, decode and save each image.
+        """Activate model and stack, encode the prompts, then denoise, decode and save each image.
 
         Images are made one by one, so image k is bit for bit the one that `seed + k` makes alone. Raises
         RequestError for what the request got wrong, JobError for the rest; no file is left behind then.
@@ -42,6 +44,8 @@ class Engine:
         prepare = clock.lap()
         listen(Progress("loading model", 0, total))
         model = self._residency.activate(Path(request.model_path), facts)
+        listen(Progress("applying adapters", 0, total))
+        report = self._stacks.apply(request, model, facts)
         switch = clock.lap()
         listen(Progress("encoding prompt", 0, total))
         conditioning = prompts.encode(model, request.final_prompt, request.negative_prompt, request.clip_skip)
@@ -76,7 +80,7 @@ class Engine:
         except BaseException:
             outputs.discard(images)
             raise
-        return JobResult(tuple(images), setup, timings)
+        return JobResult(tuple(images), setup, timings, report)
 
     def describe(self) -> dict[str, str]:
         return {"device": self._compute.device.type, "dtype": self._compute.dtype_name}

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from ecurie.adapters.patcher import Patcher
 from ecurie.engine.devices import Compute
 from ecurie.errors import WeightsInvalid
 from ecurie.formats.diffusers_folder import FolderFacts
+from ecurie.formats.inventory import PARTS, Part, read_inventory
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """The parts of one checkpoint, on the compute device. `scheduler_config` is the published one.
 
-    `zero_empty_negative`: the model was trained with zeros as its empty condition.
+    `zero_empty_negative`: the model was trained with zeros as its empty condition. `patcher` owns the weights
+    of the UNet and the text encoders.
     """
 
     folder: Path
@@ -28,6 +32,7 @@ class Model:
     text_encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
     scheduler_config: dict[str, object]
     zero_empty_negative: bool
+    patcher: Patcher
 
 
 def load_model(folder: Path, facts: FolderFacts, compute: Compute) -> Model:
@@ -60,6 +65,7 @@ def load_model(folder: Path, facts: FolderFacts, compute: Compute) -> Model:
         index = json.loads((folder / "model_index.json").read_text())
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise WeightsInvalid(f"{folder} cannot be loaded: {error}") from error
+    patched: dict[Part, nn.Module] = {name: parts[name] for name in PARTS}
     return Model(
         folder=folder,
         unet=parts["unet"],
@@ -68,4 +74,5 @@ def load_model(folder: Path, facts: FolderFacts, compute: Compute) -> Model:
         text_encoders=(parts["text_encoder"], parts["text_encoder_2"]),
         scheduler_config=scheduler_config,
         zero_empty_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
+        patcher=Patcher(patched, read_inventory(folder, facts.stamp)),
     )

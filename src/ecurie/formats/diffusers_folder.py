@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ecurie.errors import WeightsInvalid, WeightsMissing
-from ecurie.formats.safetensors_file import check_header
+from ecurie.formats.safetensors_file import read_header
 
 WEIGHT_STEMS = {
     "unet": "diffusion_pytorch_model",
@@ -67,11 +67,11 @@ def _check_weights(folder: Path, stem: str) -> str | None:
         single = folder / f"{stem}{suffix}.safetensors"
         shards = folder / f"{stem}.safetensors.index{suffix}.json"
         if single.is_file():
-            check_header(single)
+            read_header(single)
             return variant
         if shards.is_file():
             for name in _shard_names(shards):
-                check_header(folder / name)
+                read_header(folder / name)
             return variant
     pickles = sorted(path.name for path in folder.glob("*.bin"))
     if pickles:
@@ -80,6 +80,18 @@ def _check_weights(folder: Path, stem: str) -> str | None:
             remedy="get the model as .safetensors",
         )
     raise WeightsMissing(f"{folder} lacks {stem}.safetensors")
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """The files that hold a component's weights, in the variant that is loaded."""
+    stem = WEIGHT_STEMS[name]
+    variant = _check_weights(folder / name, stem)
+    suffix = f".{variant}" if variant else ""
+    single = folder / name / f"{stem}{suffix}.safetensors"
+    if single.is_file():
+        return [single]
+    shards = folder / name / f"{stem}.safetensors.index{suffix}.json"
+    return [folder / name / shard for shard in _shard_names(shards)]
 
 
 def _shard_names(index_file: Path) -> list[str]:

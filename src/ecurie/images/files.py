@@ -76,6 +76,8 @@ def manifest(request: GenerationRequest, seed: int, setup: Setup) -> dict[str, o
     """Everything that made one image; nothing that differs when it is made again (no time, no job id)."""
     asked = dataclasses.asdict(request)
     del asked["model_path"], asked["num_images"]
+    for use in asked["adapters"]:
+        del use["file"]
     return {"request": asked | {"seed": seed}, "setup": dataclasses.asdict(setup)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import ecurie
 from ecurie.catalog.schedulers import find_scheduler
@@ -27,6 +28,10 @@ def write_infotext(request: GenerationRequest, seed: int) -> str:
     }
     if request.clip_skip > 1:
         pairs["Clip skip"] = request.clip_skip
+    if request.adapters:
+        # A1111 strips these two marks from names here.
+        names = ((re.sub("[:,]", "", use.name), use.auto_v3) for use in request.adapters)
+        pairs["Lora hashes"] = ", ".join(f"{name}: {digest}" for name, digest in names)
     pairs["Version"] = f"ecurie {ecurie.__version__}"
     lines = [request.final_prompt]
     if request.negative_prompt:

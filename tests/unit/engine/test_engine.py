@@ -29,7 +29,7 @@ from ecurie.errors import (
 )
 from ecurie.images.files import OutputFolder
 from tests.conftest import DEMO_FOLDER
-from tests.unit.engine.conftest import ignore, make_request
+from tests.unit.conftest import ignore, make_request
 
 
 def test_progress_counts_steps_over_all_images(engine: Engine, outputs: OutputFolder) -> None:

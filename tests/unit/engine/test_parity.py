@@ -16,7 +16,7 @@ from ecurie.catalog.schedulers import SCHEDULERS
 from ecurie.engine.engine import Engine
 from ecurie.images.files import OutputFolder
 from tests.conftest import DEMO_FOLDER
-from tests.unit.engine.conftest import ignore, make_request
+from tests.unit.conftest import ignore, make_request
 
 # Written down apart from the product's table, from diffusers' documentation of each name.
 ORACLES: dict[str, tuple[str, dict[str, Any]]] = {

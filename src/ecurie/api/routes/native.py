@@ -158,7 +158,8 @@ def list_models(service: ServiceDep) -> schemas.ModelsOut:
 
 @router.get("/loras")
 def list_loras(service: ServiceDep) -> schemas.LorasOut:
-    """The catalogue's adapters (listed now, applied from the next release on)."""
+    """The adapters that a request may name."""
+    catalog = service.catalog
     return schemas.LorasOut(
         loras=[
             schemas.LoraOut(
@@ -168,8 +169,9 @@ def list_loras(service: ServiceDep) -> schemas.LorasOut:
                 default_weight=entry.default_weight,
                 trigger_words=list(entry.trigger_words),
                 license=entry.license,
+                unavailable=catalog.adapter_availability(adapter_id),
             )
-            for adapter_id, entry in service.catalog.adapters().items()
+            for adapter_id, entry in catalog.adapters().items()
         ]
     )
 
