@@ -66,6 +66,7 @@ class GenerateBody(BaseModel):
             "examples": [
                 {"prompt": "red apple"},
                 {"model": "pony-xl-v6", "prompt": "test", "seed": 12345},
+                {"prompt": "red apple", "loras": [{"name": "my-style", "weight": 0.8}]},
                 {"prompt": "rocket", "steps": 20, "scheduler": "dpmpp-2m-karras", "num_images": 4, "seed": 7},
             ]
         },

@@ -15,11 +15,12 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from ecurie.adapters.lora import delta_of
-from ecurie.adapters.reader import Adapter
+from ecurie.adapters.deltas import Delta
+from ecurie.adapters.deltas.lora import Lora, sum_of
+from ecurie.adapters.reader import Adapter, Place
 from ecurie.formats.inventory import Inventory, Part, Source
 
-Place = tuple[Part, str]
+Deltas = list[tuple[Delta, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,7 @@ class Patcher:
 
     def __init__(self, parts: Mapping[Part, nn.Module], inventory: Inventory):
         self._inventory = inventory
-        self._parameters = {
-            (part, path): _weight(parts[part], path) for part in parts for path in inventory[part]
-        }
+        self._parts = parts
         self._patched: set[Place] = set()
         self._signature: tuple[object, ...] = ()
 
@@ -68,44 +67,57 @@ class Patcher:
         return len(places)
 
     @staticmethod
-    def _deltas_by_place(ordered: Sequence[Applied]) -> dict[Place, list[tuple[Any, float]]]:
-        wanted: dict[Place, list[tuple[Any, float]]] = {}
+    def _deltas_by_place(ordered: Sequence[Applied]) -> dict[Place, Deltas]:
+        wanted: dict[Place, Deltas] = {}
         for applied in ordered:
-            for place, factors in applied.adapter.factors.items():
+            for place, delta in applied.adapter.deltas.items():
                 weight = applied.weights.get(place[0], 0.0)
                 if weight != 0:
-                    wanted.setdefault(place, []).append((factors, weight))
+                    wanted.setdefault(place, []).append((delta, weight))
         return wanted
 
-    def _write(self, places: set[Place], wanted: Mapping[Place, list[tuple[Any, float]]]) -> None:
-        sources = {place: self._inventory[place[0]][place[1]] for place in places}
+    def _write(self, places: set[Place], wanted: Mapping[Place, Deltas]) -> None:
+        sources = {place: self._source(place) for place in places}
         for file in sorted({source.file for source in sources.values()}):
             with safe_open(file, framework="pt") as content:
                 for place, source in sources.items():
                     if source.file == file:
                         self._write_one(place, source, content, wanted.get(place))
 
-    def _write_one(
-        self, place: Place, source: Source, content: Any, pairs: list[tuple[Any, float]] | None
-    ) -> None:
+    def _source(self, place: Place) -> Source:
+        part, path, kind = place
+        weight = self._inventory[part][path]
+        source = weight if kind == "weight" else weight.bias
+        assert source is not None, "a bias delta is refused when its file is read, unless the module has one"
+        return source
+
+    def _write_one(self, place: Place, source: Source, content: Any, deltas: Deltas | None) -> None:
         pristine: Tensor = content.get_tensor(source.key)
-        parameter = self._parameters[place]
-        if pairs is None:
+        parameter = _parameter(self._parts[place[0]], place)
+        if deltas is None:
             parameter.copy_(pristine)
-            return
-        patched = pristine.float()
-        if patched is pristine:
-            patched = pristine.clone()
-        patched += delta_of(pairs).reshape(patched.shape)
-        parameter.copy_(patched)
+        else:
+            weight = pristine.float()
+            parameter.copy_(weight + summed(deltas, weight))
 
 
-def _weight(module: nn.Module, path: str) -> Tensor:
-    """The weight of a submodule, with or without the `text_model.` that some transformers versions put."""
+def summed(deltas: Deltas, weight: Tensor) -> Tensor:
+    """The sum of a stack's ΔW for one pristine weight; plain LoRAs are one product of their factors."""
+    loras = [(delta, multiplier) for delta, multiplier in deltas if isinstance(delta, Lora)]
+    others = [(delta, multiplier) for delta, multiplier in deltas if not isinstance(delta, Lora)]
+    total = sum_of(loras, weight) if loras else torch.zeros_like(weight)
+    for delta, multiplier in others:
+        total += delta.of(weight, multiplier)
+    return total
+
+
+def _parameter(module: nn.Module, place: Place) -> Tensor:
+    """The tensor of a place, with or without the `text_model.` that some transformers versions put."""
+    _, path, kind = place
     for name in (path, f"text_model.{path}"):
         try:
-            weight: Tensor = module.get_submodule(name).weight.data  # type: ignore[assignment]
+            tensor: Tensor = getattr(module.get_submodule(name), kind).data
         except AttributeError:
             continue
-        return weight
+        return tensor
     raise AttributeError(f"the model has no module {path}")

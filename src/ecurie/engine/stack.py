@@ -70,7 +70,7 @@ def _report(use: AdapterUse, described: AdapterFile) -> AdapterReport:
         name=use.name,
         sha256=use.sha256,
         naming=described.naming,
-        algorithms={"LoRA": len(described.modules)},
+        algorithms=described.algorithms(),
         ranks=described.ranks(),
         modules=len(described.modules),
         unet=use.unet,

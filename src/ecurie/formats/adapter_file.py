@@ -1,15 +1,14 @@
-"""What a LoRA file is, told from its header: its naming, and the module that each pair of factors belongs to.
+"""What an adapter file is, told from its header: naming, algorithms, and the module of every tensor.
 
 Namings: kohya (`lora_unet_…`, `lora_te1_…`, `lora_te2_…`, with diffusers' or SGM's block names), PEFT and
 diffusers (`unet.….lora_A.weight`), and diffusers' old attention processors (`….to_q_lora.down.weight`).
-Everything is checked against the model's inventory: a key without a module, a shape that does not fit or half
-of a pair refuses the file. Never is a part of a file left out in silence.
+Everything is checked against the model's inventory: a key without a module, a shape that does not fit or a
+missing part refuses the file. Never is a part of a file left out in silence.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -17,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.errors import AdapterInvalid, AdapterMismatch, NotBuiltYet
+from ecurie.formats.algorithms import LOHA, LOKR, rank_if_fits, tell_algorithm
 from ecurie.formats.inventory import PARTS, Inventory, Part, canonical_path
-from ecurie.formats.safetensors_file import Header, TensorInfo, read_header
+from ecurie.formats.safetensors_file import Header, read_header
 from ecurie.formats.sgm_names import sgm_names
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
 INTEGERS = {"I64", "I32", "I16", "I8", "U8"}
 SHOWN_KEYS = 3
+# The end of a key, after the module's name: the tensor's role.
 ROLES = {
     "lora_down.weight": "down",
     "lora_up.weight": "up",
@@ -34,62 +35,75 @@ ROLES = {
     "lora_B.default.weight": "up",
     "lora.down.weight": "down",
     "lora.up.weight": "up",
-    "alpha": "alpha",
+    "lora_magnitude_vector": "magnitude",
+    "lora_magnitude_vector.weight": "magnitude",
+    "lora_magnitude_vector.default.weight": "magnitude",
+    "a1.weight": "a1",
+    "a2.weight": "a2",
+    "b1.weight": "b1",
+    "b2.weight": "b2",
+    "bm.weight": "bm",
+    **{name: name for name in ("alpha", "dora_scale", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")},
+    **{name: name for name in ("hada_t1", "hada_t2", "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2")},
+    **{name: name for name in ("lokr_w2_a", "lokr_w2_b", "lokr_t2", "oft_blocks", "rescale", "on_input")},
+    **{name: name for name in ("diff", "diff_b", "w_norm", "b_norm", "weight")},
 }
-ROLE = re.compile(r"(.+)\.(" + "|".join(re.escape(suffix) for suffix in ROLES) + ")")
+ROLE = re.compile(
+    r"(.+?)\.(" + "|".join(re.escape(suffix) for suffix in sorted(ROLES, key=len, reverse=True)) + ")"
+)
 OLD_PROCESSOR = re.compile(r"(.+)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
 KOHYA_PREFIXES: dict[str, Part] = {
     "lora_unet_": "unet",
+    "lycoris_": "unet",
     "lora_te1_": "text_encoder",
     "lora_te2_": "text_encoder_2",
 }
-# Marks of what is no plain LoRA, `$` being the key's end: refused by name until it is built.
-OTHER_ALGORITHMS = {
-    "hada_w1_a": "LoHa",
-    "lokr_w": "LoKr",
-    "oft_blocks": "OFT",
-    "oft_r": "OFT",
-    "oft_R": "OFT",
-    ".a1.weight": "GLoRA",
-    "on_input": "(IA)^3",
-    "ia3_l": "(IA)^3",
-    "w_norm": "norm weights",
-    "dora_scale": "DoRA",
-    "lora_magnitude_vector": "DoRA",
-    ".diff$": "full weights",
-    ".diff_b$": "full weights",
+# Marks of what is refused by name until it is built.
+NOT_BUILT = {
+    "oft_r": "PEFT's OFT",
+    "oft_R": "PEFT's OFT",
+    "ia3_l": "PEFT's (IA)^3",
     "bundle_emb": "bundled embeddings",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class LoraModule:
-    """One pair of factors: `down` rank×in…, `up` out×rank…, `mid` rank×rank×kernel (Tucker) or None.
+class AdapterModule:
+    """The tensors of one module: `keys` by role. `rank` is 0 where the algorithm has none.
 
-    `alpha` is the key of a scalar, or None; `fixed_alpha` an alpha from the file's metadata.
+    `fixed_alpha` is an alpha from the file's metadata.
     """
 
     part: Part
     path: str
-    down: str
-    up: str
-    mid: str | None
-    alpha: str | None
-    fixed_alpha: float | None
+    algorithm: str
+    keys: dict[str, str]
     rank: int
+    fixed_alpha: float | None
     rank_stabilised: bool
+
+    @property
+    def label(self) -> str:
+        """The algorithm as people call it: `LoRA`, `LoKr (DoRA)`."""
+        return (
+            f"{self.algorithm} (DoRA)" if self.keys.keys() & {"dora_scale", "magnitude"} else self.algorithm
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFile:
     file: Path
     naming: str
-    modules: tuple[LoraModule, ...]
+    modules: tuple[AdapterModule, ...]
     metadata: dict[str, str]
 
     def ranks(self) -> dict[int, int]:
-        """Rank to the number of modules that have it."""
+        """Rank to the number of modules that have it; 0 for algorithms without one."""
         return dict(sorted(Counter(module.rank for module in self.modules).items()))
+
+    def algorithms(self) -> dict[str, int]:
+        """Algorithm to the number of modules that use it."""
+        return dict(sorted(Counter(module.label for module in self.modules).items()))
 
 
 def read_adapter(file: Path, inventory: Inventory) -> AdapterFile:
@@ -99,7 +113,7 @@ def read_adapter(file: Path, inventory: Inventory) -> AdapterFile:
     AdapterMismatch (made for another model) or NotBuiltYet (an algorithm that cannot be applied yet).
     """
     header = read_header(file)
-    _refuse_other_algorithms(file, header)
+    _refuse_unbuilt(file, header)
     names = _Names(inventory)
     groups: dict[tuple[Part, str], dict[str, str]] = {}
     namings: set[str] = set()
@@ -129,18 +143,12 @@ def read_adapter(file: Path, inventory: Inventory) -> AdapterFile:
     return AdapterFile(file, " and ".join(sorted(namings)), tuple(modules), header.metadata)
 
 
-def _refuse_other_algorithms(file: Path, header: Header) -> None:
-    found = Counter(
-        algorithm
-        for key in header.tensors
-        for mark, algorithm in OTHER_ALGORITHMS.items()
-        if mark in f"{key}$"
-    )
+def _refuse_unbuilt(file: Path, header: Header) -> None:
+    found = Counter(what for key in header.tensors for mark, what in NOT_BUILT.items() if mark in key)
     if found:
-        listed = ", ".join(f"{algorithm} ({count} tensors)" for algorithm, count in found.items())
+        listed = ", ".join(f"{what} ({count} tensors)" for what, count in found.items())
         raise NotBuiltYet(
-            f"{file} holds {listed}, which cannot be applied yet; without them the picture would be another",
-            remedy="use a plain LoRA file; LyCORIS comes with the next release",
+            f"{file} holds {listed}, which cannot be applied yet; without them the picture would be another"
         )
 
 
@@ -191,56 +199,45 @@ def _module(
     place: tuple[Part, str],
     keys: dict[str, str],
     options: dict[str, object],
-) -> LoraModule:
+) -> AdapterModule:
     part, path = place
-    for role in ("down", "up"):
-        if role not in keys:
-            raise AdapterInvalid(
-                f"{file}: {part}.{path} has no {role} factor, only {', '.join(keys.values())}"
-            )
     infos = {role: header.tensors[key] for role, key in keys.items()}
+    shapes = {role: info.shape for role, info in infos.items()}
+    algorithm = tell_algorithm(shapes)
+    if algorithm is None:
+        raise AdapterInvalid(f"{file}: {part}.{path} has only {', '.join(keys.values())}: a part is missing")
+    if algorithm in (LOHA, LOKR) and "alpha" not in keys and not is_kohya(next(iter(keys.values()))):
+        raise NotBuiltYet(
+            f"{file}: PEFT keeps the alpha of {algorithm} in another file, so its strength is not known here",
+            remedy="convert the adapter to LyCORIS' format, with its alpha",
+        )
     for role, info in infos.items():
         # Trainers that are given a whole alpha write it as an integer.
-        if info.dtype not in (FLOATS | INTEGERS if role == "alpha" else FLOATS):
+        if info.dtype not in (FLOATS | INTEGERS if role in ("alpha", "on_input") else FLOATS):
             raise AdapterInvalid(f"{file}: {keys[role]} has dtype {info.dtype}, not a floating-point one")
-    rank = infos["up"].shape[1] if len(infos["up"].shape) > 1 else 0
-    _check_shapes(file, f"{part}.{path}", infos, rank, inventory[part][path].shape)
+    source = inventory[part][path]
+    rank = rank_if_fits(algorithm, shapes, source.shape, has_bias=source.bias is not None)
+    if rank is None:
+        shown = ", ".join(f"{role} {'×'.join(map(str, shape)) or 'scalar'}" for role, shape in shapes.items())
+        raise AdapterMismatch(
+            f"{file}: the {algorithm} tensors of {part}.{path} ({shown}) do not fit its weight of "
+            + "×".join(map(str, source.shape)),
+            remedy="use an adapter that was trained for this kind of model",
+        )
     alpha = options.get(f"{part}.lora_alpha")
-    return LoraModule(
+    return AdapterModule(
         part,
         path,
-        keys["down"],
-        keys["up"],
-        keys.get("mid"),
-        keys.get("alpha"),
-        float(alpha) if isinstance(alpha, int | float) else None,
+        algorithm,
+        keys,
         rank,
+        float(alpha) if isinstance(alpha, int | float) else None,
         bool(options.get(f"{part}.use_rslora")),
     )
 
 
-def _check_shapes(
-    file: Path, name: str, infos: dict[str, TensorInfo], rank: int, weight: tuple[int, ...]
-) -> None:
-    """up·down must have the weight's shape. 1×1 kernels may be left out, as files for either form do."""
-    up, down = infos["up"].shape, infos["down"].shape
-    out_features, kernel = weight[0], math.prod(weight[2:])
-    inputs = math.prod(weight[1:])
-    fits = rank > 0 and math.prod(up) == out_features * rank and down[:1] == (rank,)
-    if "mid" in infos:
-        fits &= infos["mid"].shape == (rank, rank, *weight[2:]) and math.prod(down) * kernel == rank * inputs
-    else:
-        fits &= math.prod(down) == rank * inputs
-    if "alpha" in infos:
-        fits &= math.prod(infos["alpha"].shape) == 1
-    if not fits:
-        shown = ", ".join(
-            f"{role} {'×'.join(map(str, info.shape)) or 'scalar'}" for role, info in infos.items()
-        )
-        raise AdapterMismatch(
-            f"{file}: the factors of {name} ({shown}) do not fit its weight of {'×'.join(map(str, weight))}",
-            remedy="use an adapter that was trained for this kind of model",
-        )
+def is_kohya(key: str) -> bool:
+    return key.startswith(tuple(KOHYA_PREFIXES))
 
 
 def _peft_options(header: Header) -> dict[str, object]:

@@ -17,11 +17,12 @@ PARTS: tuple[Part, ...] = ("unet", "text_encoder", "text_encoder_2")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a module's pristine weight lies: tensor `key` of `file`, of this shape."""
+    """Where a module's pristine weight lies: tensor `key` of `file`, of this shape; and its bias, if any."""
 
     file: Path
     key: str
     shape: tuple[int, ...]
+    bias: Source | None = None
 
 
 Inventory = Mapping[Part, Mapping[str, Source]]
@@ -40,13 +41,16 @@ def _read_inventory(folder: Path, _stamp: object) -> Inventory:
 
 
 def _modules_of(folder: Path, part: Part) -> dict[str, Source]:
-    found = {}
-    for file in weight_files(folder, part):
-        for key, info in read_header(file).tensors.items():
-            if key.endswith(".weight"):
-                path = canonical_path(part, key.removesuffix(".weight"))
-                found[path] = Source(file, key, info.shape)
-    return found
+    tensors = {
+        key: Source(file, key, info.shape)
+        for file in weight_files(folder, part)
+        for key, info in read_header(file).tensors.items()
+    }
+    return {
+        canonical_path(part, name): Source(weight.file, key, weight.shape, tensors.get(f"{name}.bias"))
+        for key, weight in tensors.items()
+        if (name := key.removesuffix(".weight")) != key
+    }
 
 
 def canonical_path(part: Part, path: str) -> str:

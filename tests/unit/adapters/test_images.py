@@ -121,6 +121,28 @@ def test_a_peft_file_draws_what_diffusers_draws(
     assert np.abs(got - diffusers_with(oracle, {file: 1.0})).max() <= 1
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.4])
+def test_a_peft_dora_draws_what_peft_draws(
+    weight: float, oracle: StableDiffusionXLPipeline, engine: Engine, outputs: OutputFolder, tmp_path: Path
+) -> None:
+    torch.manual_seed(6)
+    config = LoraConfig(
+        r=4, lora_alpha=4, use_dora=True, init_lora_weights=False, target_modules=["to_q", "to_v", "conv1"]
+    )
+    oracle.unet.add_adapter(config, "dora")
+    with torch.no_grad():
+        for name, parameter in oracle.unet.named_parameters():
+            if "lora_magnitude_vector" in name:
+                parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
+            elif "lora_" in name:
+                parameter.mul_(0.15)
+    state = get_peft_model_state_dict(oracle.unet, adapter_name="dora")
+    file = files.save(tmp_path / "d.safetensors", {f"unet.{key}": tensor for key, tensor in state.items()})
+    assert read_adapter(file, files.demo_inventory()).algorithms().keys() == {"LoRA (DoRA)"}
+    oracle.set_adapters("dora", weight)
+    assert np.abs(ours(engine, outputs, {file: weight}) - plain(oracle)).max() <= 1
+
+
 def test_a_stack_draws_what_diffusers_draws_and_leaves_nothing(
     oracle: StableDiffusionXLPipeline, engine: Engine, outputs: OutputFolder, tmp_path: Path
 ) -> None:

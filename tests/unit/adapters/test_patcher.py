@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,22 +75,22 @@ def test_hundreds_of_random_stacks_and_failures_leave_the_base_as_it_was(
     patcher.apply([])
     before = digest(own_model)
     seen: dict[tuple[object, ...], str] = {}
-    delta_of = patcher_module.delta_of
+    summed = patcher_module.summed
     for _ in range(150):
         chosen = dice.sample(adapters, dice.randint(0, len(adapters)))
         stack = [use(one, dice.choice([-0.7, 0.3, 1.0]), dice.choice([0.0, 1.0])) for one in chosen]
         if stack and dice.random() < 0.2:
             left = dice.randint(0, 5)
 
-            def fail_later(pairs: object) -> torch.Tensor:
+            def fail_later(*arguments: Any) -> torch.Tensor:
                 nonlocal left
                 left -= 1
                 if left < 0:
                     raise RuntimeError("injected")
-                return delta_of(pairs)  # type: ignore[arg-type]
+                return summed(*arguments)
 
             with monkeypatch.context() as failing:
-                failing.setattr(patcher_module, "delta_of", fail_later)
+                failing.setattr(patcher_module, "summed", fail_later)
                 try:
                     patcher.apply(stack)
                 except RuntimeError:
@@ -126,7 +127,7 @@ def test_the_same_stack_again_writes_nothing(own_model: Model, adapters: list[Ad
 
 def test_a_part_of_weight_zero_is_not_touched(own_model: Model, adapters: list[Adapter]) -> None:
     own_model.patcher.apply([])
-    places = {place for place in adapters[0].factors if place[0] == "unet"}
+    places = {place for place in adapters[0].deltas if place[0] == "unet"}
     assert own_model.patcher.apply([use(adapters[0], 1.0, 0.0)]) == len(places)
     own_model.patcher.apply([])
     before = digest(own_model)
@@ -138,12 +139,12 @@ def test_patched_weights_are_the_base_plus_the_sum_rounded_once(
     own_model: Model, adapters: list[Adapter]
 ) -> None:
     own_model.patcher.apply([use(adapters[0], 0.5, 0.25), use(adapters[1], -1.0, 2.0)])
-    place = next(place for place in adapters[1].factors if place[0] == "text_encoder")
+    place = next(place for place in adapters[1].deltas if place[0] == "text_encoder")
     source = files.demo_inventory()[place[0]][place[1]]
     with safe_open(source.file, "pt") as content:
         expected = content.get_tensor(source.key).double()
     for adapter, weight in ((adapters[0], 0.25), (adapters[1], 2.0)):
-        factors = adapter.factors[place]
+        factors = adapter.deltas[place]
         expected += weight * factors.scale * (factors.up.double() @ factors.down.double())
     weight_now = own_model.text_encoders[0].get_submodule(place[1]).weight
     torch.testing.assert_close(weight_now.double(), expected, rtol=1e-5, atol=1e-6)
