@@ -59,6 +59,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo-models: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[train]'
 	@$(BIN)/python -m demo.train
+	@$(BIN)/python -m demo.train_adapters
 	@$(BIN)/python -m demo.card
 
 clean:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,29 +26,47 @@ from ecurie.requests import GenerateBody, resolve
 
 PICTURES = Path("docs/pictures")
 REFERENCES = Path("tests/data/emoji")
+ADAPTER_PROMPTS = ("cat face", "rocket", "pizza", "house with garden")
 SEED = 7
 
 
-def draw_prompts() -> dict[str, Image.Image]:
-    engine = Engine(choose_compute("auto"), 1)
-    catalog = Catalog(BUILTIN["demo"], Path("nowhere"))
-    pictures = {}
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = OutputFolder(Path(folder), "card", datetime.now(UTC), "picture.png")
-        for prompt in PROMPTS:
-            request = resolve(GenerateBody(prompt=prompt, seed=SEED, guidance_scale=5.0), catalog, 10**9)
-            engine.run(request, outputs, lambda _progress: None)
-            pictures[prompt] = Image.open(Path(folder) / "picture.png").convert("RGB")
-    return pictures
+class Painter:
+    """Draws through Écurie's engine, with the demo catalogue."""
+
+    def __init__(self) -> None:
+        self._engine = Engine(choose_compute("auto"), 1)
+        self._catalog = Catalog(BUILTIN["demo"], Path("nowhere"))
+
+    def draw(self, prompt: str, stack: dict[str, float]) -> Image.Image:
+        loras = [{"name": name, "weight": weight} for name, weight in stack.items()]
+        body = GenerateBody(prompt=prompt, seed=SEED, guidance_scale=5.0, loras=loras)
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = OutputFolder(Path(folder), "card", datetime.now(UTC), "picture.png")
+            self._engine.run(resolve(body, self._catalog, 10**9), outputs, lambda _progress: None)
+            return Image.open(Path(folder) / "picture.png").convert("RGB")
 
 
-def grid(pictures: dict[str, Image.Image], columns: int, zoom: int) -> Image.Image:
+def adapter_columns() -> dict[str, dict[str, float]]:
+    """Label to stack: the base, each adapter at 0.5 and 1, and a stack of three."""
+    short = {
+        "style-anime": "anime",
+        "character-detailed": "detailed",
+        "cyberpunk-style": "cyberpunk",
+        "ink-sketch": "sketch",
+    }
+    single = {f"{label} {weight}": {name: weight} for name, label in short.items() for weight in (0.5, 1.0)}
+    three = {"style-anime": 0.6, "character-detailed": 0.8, "cyberpunk-style": 0.7}
+    return {"base": {}, **single, "stack of three": three}
+
+
+def grid(pictures: Iterable[tuple[str, Image.Image]], columns: int, zoom: int) -> Image.Image:
     """Labelled pictures, `columns` a row."""
+    pictures = list(pictures)
     side, label = networks.IMAGE_SIZE * zoom, 22
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * side, rows * (side + label)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for index, (prompt, picture) in enumerate(pictures.items()):
+    for index, (prompt, picture) in enumerate(pictures):
         left, top = index % columns * side, index // columns * (side + label)
         sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, top))
         pen.text((left + side / 2, top + side + label / 2), prompt, "black", font, anchor="mm")
@@ -84,7 +103,14 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     save_references(options.work / "package")
     plot_losses(options.work, PICTURES / "demo-loss.png")
-    grid(draw_prompts(), columns=10, zoom=2).save(PICTURES / "demo-grid.png", optimize=True)
+    painter = Painter()
+    prompts = ((prompt, painter.draw(prompt, {})) for prompt in PROMPTS)
+    grid(prompts, columns=10, zoom=2).save(PICTURES / "demo-grid.png", optimize=True)
+    columns = adapter_columns()
+    adapters = (
+        (label, painter.draw(prompt, stack)) for prompt in ADAPTER_PROMPTS for label, stack in columns.items()
+    )
+    grid(adapters, columns=len(columns), zoom=2).save(PICTURES / "adapters-grid.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ EMPTY_SHARE, FILLER_SHARE = 0.08, 0.04
 SNR_CLIP = 5.0
 COMMON_FROM_STEP, COMMON_WEIGHT = 1250, 4.0
 CHECKPOINT_EVERY = 250
+NOISER = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+TIME_IDS = torch.tensor([[64.0, 64, 0, 0, 64, 64]])
 LossAt = Callable[[torch.Generator, random.Random], Tensor]
 
 
@@ -202,15 +204,14 @@ def train_unet(
     ]
     for encoder, table in zip(encoders, used_tables, strict=True):
         encoder.set_input_embeddings(table)
-    run = Run("unet", work, [unet, *encoders], Schedule(1e-3, (steps,), 0.7))
-    noiser = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    alphas = noiser.alphas_cumprod
+    run = Run("unet", work, [unet, *encoders], Schedule(1e-3, (steps,), 0.77))
     weights = torch.tensor([COMMON_WEIGHT if name in emoji.COMMON else 1.0 for name in names])
-    time_ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]]).expand(UNET_BATCH, -1)
 
     def loss_at(generator: torch.Generator, dice: random.Random) -> Tensor:
-        likely = weights if run.step >= COMMON_FROM_STEP else torch.ones(len(names))
-        chosen = likely.multinomial(UNET_BATCH, replacement=True, generator=generator)
+        if run.step < COMMON_FROM_STEP:
+            chosen = torch.randint(len(latents), (UNET_BATCH,), generator=generator)
+        else:
+            chosen = weights.multinomial(UNET_BATCH, replacement=True, generator=generator)
         captions = [
             emoji.filler_caption(dice) if dice.random() < FILLER_SHARE else emoji.caption(names[i], dice)
             for i in chosen.tolist()
@@ -219,14 +220,7 @@ def train_unet(
         kept = torch.rand(UNET_BATCH, generator=generator) >= EMPTY_SHARE
         embeds, pooled = embeds * kept[:, None, None], pooled * kept[:, None]
         clean = latents[chosen]
-        noise = torch.randn(clean.shape, generator=generator)
-        times = torch.randint(0, 1000, (UNET_BATCH,), generator=generator)
-        conditions = {"text_embeds": pooled, "time_ids": time_ids}
-        noisy = noiser.add_noise(clean, noise, times)
-        guess = unet(noisy, times, embeds, added_cond_kwargs=conditions).sample
-        ratio = alphas[times] / (1 - alphas[times])
-        weight = ratio.clamp(max=SNR_CLIP) / ratio
-        return (weight * (guess - noise).square().mean(dim=(1, 2, 3))).mean()
+        return denoising_loss(unet, clean, embeds, pooled, generator)
 
     run.train(seed, loss_at)
     run.use_average()
@@ -234,6 +228,20 @@ def train_unet(
         used.write_to(full)
         encoder.set_input_embeddings(full)
     return unet, *encoders
+
+
+def denoising_loss(
+    unet: nn.Module, clean: Tensor, embeds: Tensor, pooled: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Mean squared error of the noise, weighted by min(SNR, 5)/SNR, at random times."""
+    noise = torch.randn(clean.shape, generator=generator)
+    times = torch.randint(0, 1000, (len(clean),), generator=generator)
+    conditions = {"text_embeds": pooled, "time_ids": TIME_IDS.expand(len(clean), -1)}
+    noisy = NOISER.add_noise(clean, noise, times)
+    guess = unet(noisy, times, embeds, added_cond_kwargs=conditions).sample
+    ratio = NOISER.alphas_cumprod[times] / (1 - NOISER.alphas_cumprod[times])
+    weight = ratio.clamp(max=SNR_CLIP) / ratio
+    return (weight * (guess - noise).square().mean(dim=(1, 2, 3))).mean()
 
 
 def encode(
@@ -274,7 +282,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/demo"))
     parser.add_argument("--output", type=Path, default=Path("src/ecurie/demo_models/sdxl-base"))
     parser.add_argument("--autoencoder-steps", type=int, nargs="+", default=[2600, 1800], help="one a cycle")
-    parser.add_argument("--unet-steps", type=int, default=10000)
+    parser.add_argument("--unet-steps", type=int, default=6200)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

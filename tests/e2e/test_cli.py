@@ -82,7 +82,7 @@ def test_generate_applies_adapters_given_as_files(tmp_path: Path) -> None:
         (["", "--demo"], 2, "prompt: is empty"),
         (["x", "--demo", "--steps", "0"], 2, "steps: "),
         (["x", "--demo", "--scheduler", "eular"], 2, "unknown scheduler 'eular'"),
-        (["x", "--demo", "--lora", "style-anime:0.8"], 2, "there is no adapter 'style-anime'"),
+        (["x", "--demo", "--lora", "nope:0.8"], 2, "there is no adapter 'nope'"),
         (["x", "--demo", "--lora", "style-anime:much"], 2, "NAME:0.8"),
         (["x", "--demo", "--output", "x.jpg"], 2, "only .png"),
         (["x", "--device", "tpu"], 3, "--device"),

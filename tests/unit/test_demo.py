@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from demo import train
+from demo import train, train_adapters
 from demo.prompts import PROMPTS
+from demo.styles import STYLES
 from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
+from ecurie.formats.adapter_file import read_adapter
 from ecurie.formats.diffusers_folder import read_folder
+from ecurie.formats.inventory import read_inventory
 from ecurie.images.files import OutputFolder
 from tests.unit.conftest import ignore, make_request
 
@@ -48,7 +52,47 @@ def test_the_demo_draws_what_it_is_asked(tmp_path: Path, seed: int) -> None:
 
 
 def test_all_demo_files_together_are_small() -> None:
-    assert sum(file.stat().st_size for file in DEMO_MODELS.rglob("*") if file.is_file()) < 40_000_000
+    assert sum(file.stat().st_size for file in DEMO_MODELS.rglob("*") if file.is_file()) < 45_000_000
+
+
+def measure(engine: Engine, folder: Path, stack: dict[str, float], prompt: str) -> tuple[float, float]:
+    """Mean brightness and mean saturation of a picture, both 0 to 255."""
+    outputs = OutputFolder(folder, f"{stack}{prompt}", datetime.now(UTC))
+    loras = [{"name": name, "weight": weight} for name, weight in stack.items()]
+    request = make_request(prompt=prompt, steps=20, guidance_scale=5.0, loras=loras)
+    (image,) = engine.run(request, outputs, ignore).images
+    hsv = np.asarray(Image.open(folder / image.filename).convert("HSV")).astype(float)
+    return float(hsv[..., 2].mean()), float(hsv[..., 1].mean())
+
+
+@pytest.mark.parametrize("prompt", ["cat face", "rocket"])
+def test_the_cyberpunk_adapter_darkens_and_saturates_with_its_weight(tmp_path: Path, prompt: str) -> None:
+    engine = Engine(choose_compute("cpu"), 1)
+    measured = [measure(engine, tmp_path, {"cyberpunk-style": weight}, prompt) for weight in (0, 0.5, 1)]
+    brightness, saturation = zip(*measured, strict=True)
+    assert brightness[0] > brightness[1] > brightness[2]
+    assert brightness[2] < 0.6 * brightness[0]
+    assert saturation[0] < saturation[2]
+
+
+def test_every_demo_adapter_moves_the_picture_towards_its_own_look(tmp_path: Path) -> None:
+    """Each is nearer to its style's drawing of the subject than the base's picture is."""
+    engine = Engine(choose_compute("cpu"), 1)
+    drawing = torch.from_numpy(pixels(REFERENCES / "rocket.png")).permute(2, 0, 1) / 255
+    alpha = (drawing.mean(dim=0, keepdim=True) < 0.99).double()
+    rgba = torch.cat([drawing, alpha]).unsqueeze(0).float()
+
+    def picture(stack: list[dict[str, object]]) -> np.ndarray:
+        outputs = OutputFolder(tmp_path, str(stack), datetime.now(UTC))
+        request = make_request(prompt="rocket", steps=20, guidance_scale=5.0, loras=stack)
+        (image,) = engine.run(request, outputs, ignore).images
+        return pixels(tmp_path / image.filename)
+
+    plain = picture([])
+    for name, style in STYLES.items():
+        wanted = ((style(rgba.clone())[0].permute(1, 2, 0) + 1) * 127.5).numpy()
+        styled = picture([{"name": name, "weight": 1.0}])
+        assert np.square(styled - wanted).mean() < np.square(plain - wanted).mean(), name
 
 
 def small_package(folder: Path) -> Path:
@@ -80,6 +124,20 @@ def test_training_is_repeatable_and_resumes_where_it_stopped(
         return tmp_path / name / "model"
 
     whole = run("whole")
+    adapters = tmp_path / "adapters"
+    options = {"--data": data, "--base": whole, "--output": adapters, "--share": 0.001}
+    monkeypatch.setattr(
+        sys, "argv", ["train_adapters", *(str(part) for pair in options.items() for part in pair)]
+    )
+    train_adapters.main()
+    inventory = read_inventory(whole, read_folder(whole).stamp)
+    told = {file.stem: read_adapter(file, inventory) for file in adapters.iterdir()}
+    assert {name: (found.naming, *found.algorithms()) for name, found in told.items()} == {
+        "style-anime": ("kohya", "LoRA"),
+        "character-detailed": ("PEFT", "LoRA"),
+        "cyberpunk-style": ("kohya", "LoKr"),
+        "ink-sketch": ("kohya", "LoHa"),
+    }
     write = train.Run._write_checkpoint
 
     def stop_after_two(self: train.Run) -> None:

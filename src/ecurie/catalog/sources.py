@@ -81,7 +81,12 @@ def locate_file(source: str, *, entry_id: str, base: Path, models_dir: Path) -> 
     """
     if source.startswith(("civitai:", "urn:air:")):
         raise NotBuiltYet(f"adapter '{entry_id}' comes from {source}; Civitai sources cannot be used yet")
-    if source.startswith("hf:"):
+    if source.startswith("demo:"):
+        path, remedy = (
+            DEMO_MODELS / source.removeprefix("demo:"),
+            "install Écurie again: its bundled files are gone",
+        )
+    elif source.startswith("hf:"):
         hub = parse_hub_source(source)
         if hub.file is None:
             raise InvalidRequest(
