@@ -1,7 +1,7 @@
 """What Écurie adds to plain diffusers, on the demo model: `python bench/overhead.py`.
 
-Both draw the same picture in turn, in one process with all threads; a ratio of 1.00 means no overhead. The demo
-model's steps are a hundred times shorter than full SDXL's, so this is the worst case for anything added to a step.
+Both draw the same picture in turn, in one process with all threads; a ratio of 1.00 means no overhead. The
+demo model's steps are a hundred times shorter than full SDXL's: the worst case for anything added to a step.
 """
 
 from __future__ import annotations
