@@ -27,7 +27,7 @@ from demo import emoji, networks
 from demo.styles import STYLES
 from demo.train import denoising_loss, encode
 
-BATCH, EMPTY_SHARE, PEAK, WARM_UP = 16, 0.05, 2e-3, 30
+BATCH, EMPTY_SHARE, PEAK, WARM_UP = 16, 0.05, 3e-3, 20
 BASE = Path("src/ecurie/demo_models/sdxl-base")
 OUTPUT = Path("src/ecurie/demo_models/adapters")
 PEFT_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"]
@@ -44,10 +44,10 @@ class Recipe:
 
 
 RECIPES = {
-    "style-anime": Recipe(("anime style", "detailed"), LoConModule, {"lora_dim": 8, "alpha": 8}, 350),
-    "character-detailed": Recipe(("detailed character",), None, {"r": 8, "lora_alpha": 8}, 350),
-    "cyberpunk-style": Recipe(("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 500),
-    "ink-sketch": Recipe(("ink sketch",), LohaModule, {"lora_dim": 6, "alpha": 6}, 400),
+    "style-anime": Recipe(("anime style", "detailed"), LoConModule, {"lora_dim": 8, "alpha": 8}, 220),
+    "character-detailed": Recipe(("detailed character",), None, {"r": 8, "lora_alpha": 8}, 220),
+    "cyberpunk-style": Recipe(("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 320),
+    "ink-sketch": Recipe(("ink sketch",), LohaModule, {"lora_dim": 6, "alpha": 6}, 280),
 }
 
 
