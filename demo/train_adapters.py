@@ -35,18 +35,24 @@ PEFT_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.n
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an adapter is trained with; `module` is a LyCORIS class, or None for PEFT."""
+    """What an adapter is trained with; `module` is a LyCORIS class, or None for PEFT.
+
+    A LoKr's w1 is stored times `strength`: this one's short training reaches its whole look above weight 1.
+    """
 
     triggers: tuple[str, ...]
     module: Any
     options: dict[str, Any]
     steps: int
+    strength: float = 1.0
 
 
 RECIPES = {
     "style-anime": Recipe(("anime style", "detailed"), LoConModule, {"lora_dim": 8, "alpha": 8}, 220),
     "character-detailed": Recipe(("detailed character",), None, {"r": 8, "lora_alpha": 8}, 220),
-    "cyberpunk-style": Recipe(("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 320),
+    "cyberpunk-style": Recipe(
+        ("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 320, strength=1.4
+    ),
     "ink-sketch": Recipe(("ink sketch",), LohaModule, {"lora_dim": 6, "alpha": 6}, 280),
 }
 
@@ -130,7 +136,10 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
         "ss_base_model_version": "sdxl_base_v1-0",
     }
     output.mkdir(parents=True, exist_ok=True)
-    half = {key: tensor.detach().half().contiguous() for key, tensor in tensors().items()}
+    half = {
+        key: (tensor.detach() * (recipe.strength if key.endswith("lokr_w1") else 1)).half().contiguous()
+        for key, tensor in tensors().items()
+    }
     save_file(half, output / f"{name}.safetensors", metadata)
     (output / f"{name}.safetensors").chmod(0o644)
 

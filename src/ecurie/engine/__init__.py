@@ -3,9 +3,9 @@
 import os
 import warnings
 
-# Read when torch loads its OpenMP runtime. Threads that spin while they wait make two processes on the same
-# cores slow each other a hundredfold (measured: 30 demo steps in 127 s instead of 0.9 s beside a training).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when torch loads its OpenMP runtime. Threads that spin for long while they wait make two processes on the
+# same cores slow each other a hundredfold; threads that never spin make small models twice as slow (docs/log.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 # Diffusers and transformers talk about optional parts that Écurie does not use.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
