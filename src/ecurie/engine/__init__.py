@@ -3,8 +3,9 @@
 import os
 import warnings
 
-# Read when torch loads its OpenMP runtime. Threads that spin for long while they wait make two processes on the
-# same cores slow each other a hundredfold; threads that never spin make small models twice as slow (docs/log.md).
+# Read when torch loads its OpenMP runtime. Threads that spin for long while they wait make two processes on
+# the same cores slow each other a hundredfold; threads that never spin halve the speed of small models
+# (docs/log.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 # Diffusers and transformers talk about optional parts that Écurie does not use.
