@@ -125,6 +125,7 @@ def running(command: str, data_dir: Path) -> Iterator[httpx2.Client]:
                 break
         yield client
     finally:
+        client.close()
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=20)
 
