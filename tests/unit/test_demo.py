@@ -32,16 +32,18 @@ def pixels(file: Path) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB")).astype(float)
 
 
-@pytest.mark.parametrize("seed", [7, 1234])
-def test_the_demo_draws_what_it_is_asked(tmp_path: Path, seed: int) -> None:
-    """Nearer to its own emoji than to the nineteen others, for at least sixteen of twenty prompts."""
+def test_the_demo_draws_what_it_is_asked(tmp_path: Path) -> None:
+    """Nearer to its own emoji than to the nineteen others, for at least sixteen of twenty prompts.
+
+    With another seed than the README's picture.
+    """
     engine = Engine(choose_compute("cpu"), 1)
     references = {name: pixels(REFERENCES / f"{name}.png") for name in PROMPTS.values()}
     assert len(references) == 20
     wrong = {}
     for index, (prompt, name) in enumerate(PROMPTS.items()):
         outputs = OutputFolder(tmp_path, f"{index}", datetime.now(UTC))
-        request = make_request(prompt=prompt, steps=30, guidance_scale=5.0, seed=seed)
+        request = make_request(prompt=prompt, steps=30, guidance_scale=5.0, seed=1234)
         (image,) = engine.run(request, outputs, ignore).images
         drawn = pixels(tmp_path / image.filename)
         nearest = min(references, key=lambda other: np.square(drawn - references[other]).mean())
