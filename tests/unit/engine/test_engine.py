@@ -35,8 +35,9 @@ from tests.unit.conftest import ignore, make_request
 def test_progress_counts_steps_over_all_images(engine: Engine, outputs: OutputFolder) -> None:
     seen: list[Progress] = []
     engine.run(make_request(num_images=2, steps=3), outputs, seen.append)
-    assert [progress.phase for progress in seen[:2]] == ["loading model", "encoding prompt"]
-    assert [progress.step for progress in seen[2:]] == [1, 2, 3, 4, 5, 6]
+    phases = ["loading model", "applying adapters", "encoding prompt"]
+    assert [progress.phase for progress in seen[:3]] == phases
+    assert [progress.step for progress in seen[3:]] == [1, 2, 3, 4, 5, 6]
     assert {progress.total for progress in seen} == {6}
 
 
