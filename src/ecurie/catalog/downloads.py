@@ -51,9 +51,10 @@ def pull_adapter(catalog: Catalog, adapter_id: str, models_dir: Path) -> Path:
         raise NotBuiltYet(f"adapter '{adapter_id}' comes from {text}; only hf: files can be pulled yet")
     folder = hub_folder(models_dir, source)
     with _hub_errors(source.repository, source.revision):
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import HfApi, hf_hub_download
 
-        hf_hub_download(source.repository, source.file, revision=source.revision, local_dir=folder)
+        commit = HfApi().model_info(source.repository, revision=source.revision).sha
+        hf_hub_download(source.repository, source.file, revision=commit, local_dir=folder)
     read_header(folder / source.file)
     return folder / source.file
 

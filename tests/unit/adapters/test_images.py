@@ -81,7 +81,7 @@ def peft_file(folder: Path, seed: int, *, alpha: int = 8, rslora: bool = False) 
     states = [get_peft_model_state_dict(part) for part in parts]
     for state in states:
         for tensor in state.values():
-            tensor.mul_(0.15)
+            tensor.mul_(0.35)
     StableDiffusionXLPipeline.save_lora_weights(
         folder,
         *states,
