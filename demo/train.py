@@ -1,4 +1,4 @@
-"""Train the demo base model from scratch: `python -m demo.train` (about two and a half hours on two cores).
+"""Train the demo base model from scratch: `python -m demo.train` (about an hour and a half on two cores).
 
 Two stages, each resumable from its last checkpoint: an autoencoder, then the UNet together with both text
 encoders on the autoencoder's latents. Every step draws its own random numbers from (seed, step), so a
