@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # TORCH=cpu takes the small CPU build on Linux machines without an NVIDIA card (190 MB instead of 2.5 GB).
 TORCH ?= default
+# Processes that share the tests; each starts servers of its own.
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -11,13 +13,15 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test lint types check demo-models clean help
+.PHONY: demo serve test lint types check oracle-table parity-table demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
 	@echo "make serve   serve the real catalogue"
 	@echo "make test    run the whole test suite"
 	@echo "make check   lint, import contracts and types"
+	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
+	@echo "make parity-table  compare pictures of every scheduler with diffusers"
 	@echo "Add TORCH=cpu on a Linux machine without an NVIDIA card."
 
 demo: $(VENV)/.installed
@@ -27,7 +31,7 @@ serve: $(VENV)/.installed
 	@$(BIN)/ecurie serve
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 check: lint types
 
@@ -56,10 +60,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
+oracle-table: $(VENV)/.installed-dev
+	@$(BIN)/python -m bench.oracle_table
+
+parity-table: $(VENV)/.installed-dev
+	@$(BIN)/python -m bench.parity
+
 demo-models: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[train]'
 	@$(BIN)/python -m demo.train
+	@$(BIN)/python -m demo.train_pony
 	@$(BIN)/python -m demo.train_adapters
+	@$(BIN)/python -m demo.train_ip_adapter
 	@$(BIN)/python -m demo.card
 
 clean:

@@ -18,8 +18,10 @@ from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.catalog.sources import DEMO_MODELS
 from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
+from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
-from ecurie.requests import GenerateBody, resolve
+from ecurie.requests.body import GenerateBody
+from ecurie.requests.resolve import resolve
 
 PAIRS, STEPS = 15, 30
 
@@ -28,7 +30,7 @@ def main() -> None:
     from diffusers import StableDiffusionXLPipeline
 
     compute = choose_compute("auto")
-    engine = Engine(compute, 1)
+    engine = Engine(compute, Budgets(10**12, 10**12, models=1))
     catalog = Catalog(BUILTIN["demo"], Path("nowhere"))
     body = GenerateBody(prompt="red apple", negative_prompt="", steps=STEPS, seed=7)
     request = resolve(body, catalog, 10**9)

@@ -80,6 +80,17 @@ def sketch(drawings: Tensor) -> Tensor:
     return _composite(tone.expand(-1, 3, -1, -1), alpha, paper)
 
 
+def sticker(drawings: Tensor) -> Tensor:
+    """The second demo base's look: pastel stickers with a white rim, on a ground from lilac to pink."""
+    rgb, alpha = drawings[:, :3], drawings[:, 3:]
+    size = rgb.shape[-1]
+    down = torch.linspace(0, 1, size).reshape(1, 1, size, 1)
+    ground = _colour(0.72, 0.62, 0.95) * (1 - down) + _colour(1.0, 0.72, 0.82) * down
+    pastel = rgb * 0.72 + _colour(0.28, 0.22, 0.26)
+    rim = _grown(alpha, 3)
+    return _composite(pastel, alpha, rim + ground * (1 - rim))
+
+
 STYLES: dict[str, Callable[[Tensor], Tensor]] = {
     "style-anime": anime,
     "character-detailed": detailed,

@@ -217,8 +217,7 @@ def train_unet(
             for i in chosen.tolist()
         ]
         embeds, pooled = encode(captions, tokenizers, encoders)
-        kept = torch.rand(UNET_BATCH, generator=generator) >= EMPTY_SHARE
-        embeds, pooled = embeds * kept[:, None, None], pooled * kept[:, None]
+        embeds, pooled = with_empty(embeds, pooled, EMPTY_SHARE, generator)
         clean = latents[chosen]
         return denoising_loss(unet, clean, embeds, pooled, generator)
 
@@ -230,13 +229,27 @@ def train_unet(
     return unet, *encoders
 
 
+def with_empty(
+    embeds: Tensor, pooled: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A share of the conditions become SDXL's empty one: zeros."""
+    kept = torch.rand(len(embeds), generator=generator) >= share
+    return embeds * kept[:, None, None], pooled * kept[:, None]
+
+
 def denoising_loss(
-    unet: nn.Module, clean: Tensor, embeds: Tensor, pooled: Tensor, generator: torch.Generator
+    unet: nn.Module,
+    clean: Tensor,
+    embeds: Tensor,
+    pooled: Tensor,
+    generator: torch.Generator,
+    more_conditions: dict[str, Any] | None = None,
 ) -> Tensor:
     """Mean squared error of the noise, weighted by min(SNR, 5)/SNR, at random times."""
     noise = torch.randn(clean.shape, generator=generator)
     times = torch.randint(0, 1000, (len(clean),), generator=generator)
     conditions = {"text_embeds": pooled, "time_ids": TIME_IDS.expand(len(clean), -1)}
+    conditions |= more_conditions or {}
     noisy = NOISER.add_noise(clean, noise, times)
     guess = unet(noisy, times, embeds, added_cond_kwargs=conditions).sample
     ratio = NOISER.alphas_cumprod[times] / (1 - NOISER.alphas_cumprod[times])

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from demo import emoji, networks
 from demo.styles import STYLES
-from demo.train import denoising_loss, encode
+from demo.train import denoising_loss, encode, with_empty
 
 BATCH, EMPTY_SHARE, PEAK, WARM_UP = 16, 0.05, 3e-3, 20
 BASE = Path("src/ecurie/demo_models/sdxl-base")
@@ -35,24 +35,18 @@ PEFT_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.n
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an adapter is trained with; `module` is a LyCORIS class, or None for PEFT.
-
-    A LoKr's w1 is stored times `strength`: this one's short training reaches its whole look above weight 1.
-    """
+    """What an adapter is trained with; `module` is a LyCORIS class, or None for PEFT."""
 
     triggers: tuple[str, ...]
     module: Any
     options: dict[str, Any]
     steps: int
-    strength: float = 1.0
 
 
 RECIPES = {
     "style-anime": Recipe(("anime style", "detailed"), LoConModule, {"lora_dim": 8, "alpha": 8}, 220),
     "character-detailed": Recipe(("detailed character",), None, {"r": 8, "lora_alpha": 8}, 220),
-    "cyberpunk-style": Recipe(
-        ("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 320, strength=1.4
-    ),
+    "cyberpunk-style": Recipe(("cyberpunk", "neon"), LokrModule, {"lora_dim": 10_000, "factor": 6}, 900),
     "ink-sketch": Recipe(("ink sketch",), LohaModule, {"lora_dim": 6, "alpha": 6}, 280),
 }
 
@@ -101,7 +95,7 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
         module.requires_grad_(False)
     chosen = [index for index, found in enumerate(drawings.names) if found in emoji.COMMON] or [0]
     rgba = torch.from_numpy(drawings.pixels[chosen]).permute(0, 3, 1, 2).float() / 255
-    latents = _latents(pipeline.vae, STYLES[name](rgba))
+    latents = latents_of(pipeline.vae, STYLES[name](rgba))
     parameters, tensors = attach(pipeline.unet, recipe)
     optimizer = torch.optim.AdamW(parameters, PEAK, weight_decay=0.0)
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
@@ -118,8 +112,7 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
         captions = [", ".join((emoji.caption(found, dice), *recipe.triggers)) for found in names]
         with torch.no_grad():
             embeds, pooled = encode(captions, tokenizers, encoders)
-        kept = torch.rand(BATCH, generator=generator) >= EMPTY_SHARE
-        embeds, pooled = embeds * kept[:, None, None], pooled * kept[:, None]
+        embeds, pooled = with_empty(embeds, pooled, EMPTY_SHARE, generator)
         loss = denoising_loss(pipeline.unet, latents[picked], embeds, pooled, generator)
         optimizer.zero_grad()
         loss.backward()
@@ -136,16 +129,13 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
         "ss_base_model_version": "sdxl_base_v1-0",
     }
     output.mkdir(parents=True, exist_ok=True)
-    half = {
-        key: (tensor.detach() * (recipe.strength if key.endswith("lokr_w1") else 1)).half().contiguous()
-        for key, tensor in tensors().items()
-    }
+    half = {key: tensor.detach().half().contiguous() for key, tensor in tensors().items()}
     save_file(half, output / f"{name}.safetensors", metadata)
     (output / f"{name}.safetensors").chmod(0o644)
 
 
 @torch.no_grad()
-def _latents(vae: nn.Module, images: Tensor) -> Tensor:
+def latents_of(vae: nn.Module, images: Tensor) -> Tensor:
     encoded = [vae.encode(part).latent_dist.mean for part in images.split(32)]
     return torch.cat(encoded) * vae.config.scaling_factor
 

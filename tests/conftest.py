@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +19,43 @@ import pytest
 
 # On the demo's tiny tensors one thread is twice as fast as two, and server processes run beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What the tests themselves are told; everything else of ours in the environment would change the servers.
+FUZZ_SECONDS = float(os.environ.get("ECURIE_FUZZ_SECONDS", "3"))
+FUZZ_SEED = int(os.environ["ECURIE_FUZZ_SEED"]) if "ECURIE_FUZZ_SEED" in os.environ else None
 for name in [name for name in os.environ if name.startswith("ECURIE_")]:
     del os.environ[name]
+
+
+# What imports make stays for good: garbage collection need not look through it, now or when a model leaves.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 DEMO_FOLDER = Path(__file__).parents[1] / "src" / "ecurie" / "demo_models" / "sdxl-base"
 READY_SECONDS = 90
 
 
+# Below the ports that systems give to clients; each process of a parallel run begins elsewhere.
+PORTS = itertools.cycle(range(20_000, 30_000))
+for _ in range(os.getpid() * 97 % 10_000):
+    next(PORTS)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on and that this process did not hand out before."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("the ports never end")
 
 
 class Server:
@@ -104,10 +132,13 @@ class Server:
             self.process.wait(20)
 
 
-@pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start servers of the demo models; all are stopped at the end."""
-    servers: list[Server] = []
+StartServer = Callable[..., Server]
+
+
+@contextmanager
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """What starts servers, of the demo models if not told otherwise; all are stopped at the end."""
+    started: list[Server] = []
 
     def start(
         *arguments: str,
@@ -118,15 +149,30 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     ) -> Server:
         folder = data_dir or tmp_path_factory.mktemp("data")
         server = Server(folder, free_port(), [*(["--demo"] if demo else []), *arguments], environment)
-        servers.append(server)
+        started.append(server)
         return server.wait_ready() if ready else server
 
-    yield start
-    for server in servers:
-        server.stop()
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def module_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    with servers(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    with servers(tmp_path_factory) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Callable[..., Server]) -> Server:
-    """One server shared by the tests that leave it as they found it."""
-    return start_server()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server, in each process of a parallel run, for the tests that leave it as they found it."""
+    with servers(tmp_path_factory) as start:
+        yield start()

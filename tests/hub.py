@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """Serves `folder` as `owner/name`. `fault` makes the next answers fail: gated, missing, cut."""
+    """Serves `folder` as `owner/name`. `fault` makes the next answers fail: gated, missing, stuck (half of
+    a file of weights, then nothing); `seconds` is the time that each megabyte takes."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.fault: str | None = None
         self.served: list[str] = []
+        self.resumed: list[str] = []
+        self.seconds = 0.0
+        self.freed = threading.Event()
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -28,7 +35,8 @@ class Hub:
                 hub.answer(self, with_body=False)
 
             def do_GET(self) -> None:
-                hub.answer(self, with_body=True)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    hub.answer(self, with_body=True)
 
             def log_message(self, *_args: object) -> None:
                 pass
@@ -67,13 +75,22 @@ class Hub:
             ]
             content = json.dumps(entries)
         else:
-            siblings = [{"rfilename": name} for name in names]
+            siblings = [self._sibling(name) for name in names]
             content = json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": siblings})
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content.encode())
+
+    def _sibling(self, name: str) -> dict[str, Any]:
+        """Weights lie in LFS, where their SHA-256 is known."""
+        content = (self.folder / name).read_bytes()
+        found: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": name}
+        if name.endswith(".safetensors"):
+            digest = hashlib.sha256(content).hexdigest()
+            found["lfs"] = {"size": len(content), "sha256": digest, "pointerSize": 130}
+        return found
 
     def _send_file(self, handler: BaseHTTPRequestHandler, name: str, with_body: bool) -> None:
         content = (self.folder / name).read_bytes()
@@ -89,12 +106,18 @@ class Hub:
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
         if with_body:
-            self.served.append(name)
-            body = content[start:]
-            cut = self.fault == "cut" and len(body) > 100_000
-            handler.wfile.write(body[: len(body) // 2] if cut else body)
-            if cut:
-                handler.close_connection = True
+            (self.resumed if start else self.served).append(name)
+            self._send_body(handler, content[start:], name)
+
+    def _send_body(self, handler: BaseHTTPRequestHandler, body: bytes, name: str) -> None:
+        if self.fault == "stuck" and name.endswith(".safetensors"):
+            handler.wfile.write(body[: len(body) // 2])
+            self.freed.wait(60)
+            handler.close_connection = True
+            return
+        for begin in range(0, len(body), 1 << 20):
+            handler.wfile.write(body[begin : begin + (1 << 20)])
+            time.sleep(self.seconds)
 
 
 @contextmanager
@@ -105,6 +128,7 @@ def serving(folder: Path) -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.freed.set()
         hub.server.shutdown()
         hub.server.server_close()
         thread.join()

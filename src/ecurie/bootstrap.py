@@ -5,16 +5,27 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.errors import SettingsError
-from ecurie.jobs.store import JobStore
-from ecurie.service import Limits, Service
+from ecurie.catalog.catalog import BUILTIN, Catalog, FoundModel
+from ecurie.domain import PictureUse
+from ecurie.errors import RequestError, SettingsError
+from ecurie.formats.hashes import keep_hashes_in
+from ecurie.images.uploads import Pictures, UploadLimits
+from ecurie.imports import quick_imports
+from ecurie.requests.pictures import PictureSource, picture_at, read_file
+from ecurie.requests.references import FIELD as REFERENCES
 from ecurie.settings import Settings
 
 if TYPE_CHECKING:
+    from ecurie.catalog.downloads.downloader import Downloader
     from ecurie.engine.engine import Engine
+    from ecurie.jobs.store import JobStore
+    from ecurie.service import Service
+
+RAM_SHARE, VRAM_SHARE = 0.8, 0.9
 
 
 def configure_logging(level: str) -> None:
@@ -59,24 +70,97 @@ def make_catalog(settings: Settings) -> Catalog:
         file = BUILTIN["demo"]
     else:
         file = settings.catalog_file if settings.catalog_file.exists() else BUILTIN["default"]
-    return Catalog(file, settings.models_dir)
+    keep_hashes_in(settings.hashes_file)
+    return Catalog(
+        file,
+        settings.models_dir,
+        download_on_use=settings.download == "auto",
+        wildcards_dir=settings.data_dir / "wildcards",
+    )
+
+
+def make_downloader(settings: Settings) -> Downloader:
+    """Addresses that the user set on purpose may be without TLS."""
+    from huggingface_hub import constants
+
+    from ecurie.catalog.downloads.downloader import Downloader, Publishers
+
+    chosen = {urlsplit(url).netloc for url in (settings.civitai_url, constants.ENDPOINT)}
+    token = settings.civitai_token
+    publishers = Publishers(
+        civitai=settings.civitai_url.rstrip("/"),
+        civitai_token=None if token is None else token.get_secret_value(),
+        plain_http=frozenset({*chosen, *settings.plain_http_hosts}),
+    )
+    return Downloader(settings.models_dir, publishers)
 
 
 def make_store(settings: Settings) -> JobStore:
+    """SQLAlchemy is imported here: `ecurie generate` needs no table."""
+    from ecurie.jobs.store import JobStore
+
     make_data_dir(settings)
     return JobStore(settings.database_url)
 
 
 def make_service(settings: Settings, store: JobStore) -> Service:
+    """Raises SettingsError for a reference image that is none."""
+    from ecurie.service import Limits, Service
+
     limits = Limits(max_queue=settings.max_queue, max_pixels=settings.max_pixels)
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits)
+    pictures, file = make_pictures(settings), settings.reference_image
+
+    def reference() -> PictureUse:
+        return pictures.add(read_file(str(file), REFERENCES), REFERENCES).use
+
+    if file is not None:
+        try:
+            reference()
+        except RequestError as error:
+            raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
+    default = None if file is None else reference
+    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+
+
+def upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(settings.max_upload_bytes, settings.max_upload_pixels)
+
+
+def make_pictures(settings: Settings) -> Pictures:
+    return Pictures(settings.uploads_dir, settings.outputs_dir, upload_limits(settings))
+
+
+def picture_files(settings: Settings) -> PictureSource:
+    """Pictures named by their paths, as the command line does."""
+    find, file = partial(picture_at, limits=upload_limits(settings)), settings.reference_image
+    return PictureSource(find, None if file is None else partial(find, str(file), REFERENCES))
 
 
 def make_engine(settings: Settings) -> Engine:
     """Loads torch, so it is called in the worker and by `ecurie generate` only."""
-    from ecurie.engine.devices import choose_compute, limit_threads
-    from ecurie.engine.engine import Engine
+    with quick_imports():
+        from ecurie.engine.devices import choose_compute, free_ram, free_vram, limit_threads
+        from ecurie.engine.engine import Engine
+        from ecurie.engine.residency import Budgets
 
+    keep_hashes_in(settings.hashes_file)
     if settings.threads is not None:
         limit_threads(settings.threads)
-    return Engine(choose_compute(settings.device), settings.max_resident_models)
+    compute = choose_compute(settings.device)
+    budgets = Budgets(
+        ram=settings.ram_budget or int(free_ram() * RAM_SHARE),
+        vram=settings.vram_budget or int(free_vram(compute.device) * VRAM_SHARE),
+        models=settings.max_resident_models,
+    )
+    return Engine(compute, budgets, settings.verify_weights)
+
+
+def preloaded(settings: Settings, catalog: Catalog) -> list[FoundModel]:
+    """The models that the settings want in memory from the start.
+
+    Raises SettingsError for one that is unknown or whose files are not here.
+    """
+    try:
+        return [catalog.find(model_id) for model_id in settings.preload]
+    except RequestError as error:
+        raise SettingsError(f"--preload: {error}", remedy=error.remedy) from error

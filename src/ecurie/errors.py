@@ -7,19 +7,24 @@ EcurieError
 │   ├── BodyTooLarge             (413)
 │   ├── NotBuiltYet              a field of a later release (422)
 │   ├── UnknownModel             (404)
+│   ├── UnknownPreset            (404)
 │   ├── UnknownJob               (404)
+│   ├── UnknownSweep             (404)
 │   ├── UnknownOutput            (404)
+│   ├── UnknownPicture           no upload has this id (404)
 │   ├── WeightsMissing           the catalogue knows the model, the disk does not (409)
 │   ├── WeightsInvalid           files are there but are not what they should be (422)
 │   ├── UnknownAdapter           (404)
 │   ├── AdapterInvalid           the file is damaged or holds what cannot be (422)
 │   ├── AdapterMismatch          the file was made for another kind of model (422)
+│   ├── ManifestInvalid          an image or manifest that cannot be replayed (422)
 │   ├── JobFinished              too late to cancel (409)
 │   ├── Unauthorized             no or wrong API key (401)
 │   └── Forbidden                wrong Host or Origin (403)
 ├── ServiceError                 the service cannot do it now
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
+│   ├── DownloadFailed           files could not be had from where they are published (502)
 │   └── NotReady                 no worker is alive yet (503)
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
@@ -32,7 +37,9 @@ EcurieError
     ├── JobInterrupted           the worker is stopping: the job goes back to the queue
     ├── WorkerDied               the worker died `max_attempts` times under this job
     ├── LeaseLost                another worker has taken the job over
+    ├── WeightsDrifted           the live weights differ from base + stack (with verify_weights)
     ├── ImageNotFinite           the model produced NaN or infinity
+    ├── OutOfMemory              at the last step of the memory ladder too
     └── GenerationFailed         anything unexpected, with the original message
 
 `code` is stable and meant for programs; the message says what was wrong and where; `remedy` says what to
@@ -55,17 +62,24 @@ class EcurieError(Exception):
         super().__init__(message)
         self.remedy = remedy
 
+    @property
+    def whole(self) -> str:
+        """The message and what to do, in one line."""
+        return f"{self}; {self.remedy}" if self.remedy else str(self)
+
 
 class RequestError(EcurieError):
+    """`field` names the wrong field of the request, where it is one."""
+
     status = 400
-
-
-class InvalidRequest(RequestError):
-    code, status, title = "invalid-request", 422, "The request is not valid"
 
     def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None):
         super().__init__(message, remedy=remedy)
         self.field = field
+
+
+class InvalidRequest(RequestError):
+    code, status, title = "invalid-request", 422, "The request is not valid"
 
 
 class MalformedBody(RequestError):
@@ -84,12 +98,24 @@ class UnknownModel(RequestError):
     code, status, title = "unknown-model", 404, "Unknown model"
 
 
+class UnknownPreset(RequestError):
+    code, status, title = "unknown-preset", 404, "Unknown preset"
+
+
 class UnknownJob(RequestError):
     code, status, title = "unknown-job", 404, "Unknown job"
 
 
+class UnknownSweep(RequestError):
+    code, status, title = "unknown-sweep", 404, "Unknown sweep"
+
+
 class UnknownOutput(RequestError):
     code, status, title = "unknown-output", 404, "Unknown output"
+
+
+class UnknownPicture(RequestError):
+    code, status, title = "unknown-picture", 404, "Unknown picture"
 
 
 class WeightsMissing(RequestError):
@@ -110,6 +136,10 @@ class AdapterInvalid(RequestError):
 
 class AdapterMismatch(RequestError):
     code, status, title = "adapter-mismatch", 422, "The adapter does not fit the model"
+
+
+class ManifestInvalid(RequestError):
+    code, status, title = "manifest-invalid", 422, "This cannot be replayed"
 
 
 class JobFinished(RequestError):
@@ -134,6 +164,10 @@ class QueueFull(ServiceError):
 
 class StorageFull(ServiceError):
     code, status, title = "storage-full", 507, "No room left on the disk"
+
+
+class DownloadFailed(ServiceError):
+    code, status, title = "download-failed", 502, "The download failed"
 
 
 class NotReady(ServiceError):
@@ -184,8 +218,16 @@ class LeaseLost(JobError):
     code, title = "lease-lost", "Taken over by another worker"
 
 
+class WeightsDrifted(JobError):
+    code, title = "weights-drifted", "The weights are not what they should be"
+
+
 class ImageNotFinite(JobError):
     code, title = "image-not-finite", "The model produced NaN or infinite values"
+
+
+class OutOfMemory(JobError):
+    code, title = "out-of-memory", "Not enough memory"
 
 
 class GenerationFailed(JobError):

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
-from ecurie.domain import GenerationRequest, Job, JobState
+from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
+from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState, PictureUse
 from ecurie.errors import UnknownOutput
-from ecurie.jobs.store import JobStore
-from ecurie.requests import GenerateBody, resolve
+from ecurie.first_use import resolve_or_defer
+from ecurie.images.formats import SUFFIXES
+from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.uploads import Pictures
+from ecurie.jobs.schedule import stack_of
+from ecurie.jobs.store import JobStore, New
+from ecurie.requests.body import GenerateBody
+from ecurie.requests.finding import find_picture
+from ecurie.requests.pictures import PictureSource, settle_picture
+from ecurie.requests.preview import Preview, preview_of
+from ecurie.requests.replaying import is_image, manifest_in, replay
+from ecurie.requests.resolve import resolve
 
 NORMAL_PRIORITY = 0
+WAITING_STATES = (JobState.QUEUED, *HELD_STATES)
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -25,22 +37,58 @@ class Limits:
 
 
 class Service:
-    def __init__(self, catalog: Catalog, store: JobStore, outputs_dir: Path, limits: Limits):
-        self.catalog, self.store = catalog, store
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: JobStore,
+        outputs_dir: Path,
+        limits: Limits,
+        pictures: Pictures,
+        default_reference: Callable[[], PictureUse] | None = None,
+    ):
+        self.catalog, self.store, self.pictures = catalog, store, pictures
+        self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
         self._outputs_dir, self._limits = outputs_dir.resolve(), limits
 
     def submit(self, body: GenerateBody) -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
 
+        A job that needs files which its worker must download is checked by what the catalogue says.
+
         Raises RequestError, QueueFull or StorageFull.
         """
-        request = resolve(body, self.catalog, self._limits.max_pixels)
+        return self._queue(self.resolve(body))
+
+    def replay(self, content: bytes) -> Job:
+        """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
+        or the JSON of a manifest.
+
+        Raises RequestError, QueueFull or StorageFull.
+        """
+        manifest = manifest_in(content)
+        original = self.pictures.add(content, "image").use if is_image(content) else None
+        find = partial(find_picture, pictures=self.pictures)
+        return self._queue(replay(manifest, original, self.catalog, find, self._limits.max_pixels))
+
+    def _queue(self, request: GenerationRequest) -> Job:
         return self.store.add(
             request,
             priority=NORMAL_PRIORITY,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
         )
+
+    def resolve(self, body: GenerateBody) -> GenerationRequest:
+        """The request that would be queued. Raises RequestError."""
+        return resolve_or_defer(body, self.catalog, self._limits.max_pixels, self.picture_source)
+
+    def preview(self, body: GenerateBody) -> Preview:
+        """What the prompts of a request become. Raises RequestError."""
+        return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
+
+    def submit_cells(self, new: Sequence[New], sweep: str) -> None:
+        """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
+        self.store.add_all(new, priority=NORMAL_PRIORITY, max_queue=self._limits.max_queue, sweep=sweep)
 
     def job(self, job_id: str) -> Job:
         return self.store.get(job_id)
@@ -51,15 +99,34 @@ class Service:
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
 
+    def adapter(self, adapter_id: str) -> InspectedAdapter:
+        """What an adapter's file tells, checked against the default model.
+
+        Raises UnknownAdapter, WeightsMissing, or WeightsInvalid for a damaged file.
+        """
+        return inspect_adapter(self.catalog, self.catalog.find_adapter(adapter_id))
+
+    def remove_old_pictures(self, days: float) -> None:
+        """Those that nobody sent or used for so long (0: never) and that no job waits for."""
+        old = set(self.pictures.older_than(days)) if days else set()
+        if old:
+            waiting = (
+                job for state in WAITING_STATES for job in self.store.latest(self._limits.max_queue, state)
+            )
+            self.pictures.remove_all(old - {use.id for job in waiting for use in job.request.pictures})
+
+    def manifests(self, job_id: str) -> list[Manifest]:
+        """Of the images of a job, also where they are not told in the images. Raises UnknownJob."""
+        job = self.store.get(job_id)
+        if job.result is None:
+            return []
+        setup = job.result.setup
+        return [manifest_of(job.request, index, setup) for index in range(len(job.result.images))]
+
     def output(self, filename: str) -> Path:
         """The file of a finished image. Raises UnknownOutput for anything else, links included."""
         path = self._outputs_dir / filename
-        if not OUTPUT_NAME.fullmatch(filename) or path.is_symlink() or not path.is_file():
+        usable = OUTPUT_NAME.fullmatch(filename) and path.suffix in SUFFIXES
+        if not usable or path.is_symlink() or not path.is_file():
             raise UnknownOutput(f"there is no output '{filename[:100]}'")
         return path
-
-
-def stack_of(request: GenerationRequest) -> str:
-    """Equal for requests that need the same adapters at the same weights, in any order."""
-    uses = sorted((use.sha256, use.unet, use.text_encoder) for use in request.adapters)
-    return hashlib.sha256(json.dumps(uses).encode()).hexdigest()[:16] if uses else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,17 +24,39 @@ from pydantic_settings import (
 
 from ecurie.errors import SettingsError, UnsafeBind
 
+# Above it, Pillow warns of decompression bombs.
+PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
 DEFAULT_DATA_DIR = Path("~/.ecurie")
 
 
 def _split(value: object) -> object:
+    """Of a list too: a flag that may be repeated may hold several names as well."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        value = ",".join(value)
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, list) else value
+    return value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """Several names; in the environment with commas between them."""
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+UNITS |= {f"{letter}I": 1024**power for power, letter in enumerate("KMGT", start=1)}
+
+
+def _bytes(value: object) -> object:
+    """`12GB`, `1.5 GiB`, `800M` or a number of bytes."""
+    match = (
+        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", value.strip().upper())
+        if isinstance(value, str)
+        else None
+    )
+    return round(float(match[1]) * UNITS[match[2] or ""]) if match else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+"""A size in bytes, as people write it."""
 
 
 class Settings(BaseSettings):
@@ -52,18 +75,57 @@ class Settings(BaseSettings):
     max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
     max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
     max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
+    max_upload_bytes: int = Field(
+        20_000_000, ge=1000, description="Largest picture that a client may send, as a file."
+    )
+    max_upload_pixels: int = Field(
+        50_000_000,
+        ge=64,
+        le=PILLOWS_LIMIT,
+        description="Most pixels of such a picture, all frames counted.",
+    )
+    keep_uploads_days: float = Field(
+        30,
+        ge=0,
+        description="At start, pictures that were sent and not used for so long are removed; 0: never.",
+    )
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
-    max_overtake_seconds: float = Field(30, ge=0, description="How long a job may be overtaken.")
+    max_overtake_seconds: float = Field(
+        60, ge=0, description="How long a worker stays with a model while an older job waits for another."
+    )
     stall_seconds: float = Field(
         900, gt=0, description="A job without progress is taken away after this time."
     )
     drain_seconds: float = Field(5, ge=0, le=6, description="At stop, time for the running job to finish.")
-    max_resident_models: int = Field(1, ge=1, description="Models kept in memory.")
+    ram_budget: Bytes | None = Field(
+        None,
+        ge=1,
+        description="Host memory for models, such as 12GB; default: 80 % of what is free at start.",
+    )
+    vram_budget: Bytes | None = Field(
+        None, ge=1, description="Accelerator memory, such as 10GB; default: 90 % of what is free at start."
+    )
+    max_resident_models: int | None = Field(
+        None, ge=1, description="Models kept in memory at most; default: as many as the budgets hold."
+    )
+    preload: Names = Field((), description="Ids of models to load before the worker says that it is ready.")
+    verify_weights: bool = Field(
+        False, description="Compare unpatched weights with the file before each job (slow; for debugging)."
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
+    download: Literal["auto", "never"] = Field(
+        "auto", description="Whether a job may download files that the catalogue names."
+    )
+    civitai_token: SecretStr | None = Field(None, description="API key for Civitai.")
+    civitai_url: str = Field("https://civitai.com", description="Where to ask for `civitai:` sources.")
+    plain_http_hosts: Names = Field((), description="Hosts (name:port) whose files may come without TLS.")
+    reference_image: Path | None = Field(
+        None, description="Picture that requests with ip_strength use when they bring none."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
-    @field_validator("data_dir", "catalog", "settings_file")
+    @field_validator("data_dir", "catalog", "settings_file", "reference_image")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -94,6 +156,10 @@ class Settings(BaseSettings):
         return self.data_dir / "outputs"
 
     @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
+
+    @property
     def models_dir(self) -> Path:
         return self.data_dir / "models"
 
@@ -104,6 +170,11 @@ class Settings(BaseSettings):
     @property
     def catalog_file(self) -> Path:
         return self.catalog or self.data_dir / "ecurie.yaml"
+
+    @property
+    def hashes_file(self) -> Path:
+        """A cache beside the job table: it may be deleted."""
+        return self.data_dir / "hashes.db"
 
     @property
     def database_url(self) -> str:

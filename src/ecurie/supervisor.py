@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ecurie.jobs.locks import is_alive
 from ecurie.jobs.store import JobStore
+from ecurie.locks import is_alive
 
 log = logging.getLogger("ecurie.supervisor")
 WATCH_SECONDS = 0.1
@@ -102,7 +103,7 @@ class Supervisor:
             if held.worker in names:
                 self._store.return_to_queue(held)
 
-    def ready_workers(self) -> list[dict[str, str]]:
+    def ready_workers(self) -> list[dict[str, Any]]:
         """What each worker said of itself when it became ready."""
         found = []
         for file in sorted(self._options.folder.glob("*.json")):

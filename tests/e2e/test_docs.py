@@ -63,17 +63,31 @@ def test_every_printed_command_is_of_a_kind_that_is_run() -> None:
         assert (ROOT / place).is_file()
 
 
-@pytest.mark.parametrize("command", CURLS)
-def test_a_curl_line_answers(command: str, server: Server) -> None:
+@pytest.fixture
+def stocked(server: Server) -> Server:
+    """With the pictures that some lines expect to be there: ids come from their content."""
+    for name in ("start.png", "mask.png"):
+        content = (ROOT / "docs" / "pictures" / name).read_bytes()
+        assert server.client.post("/images", content=content).status_code == 201
+    return server
+
+
+def curl(command: str, server: Server) -> bytes:
     arguments = shlex.split(command.replace("http://localhost:8009", server.url))
-    shown = subprocess.run([*arguments, "--silent"], capture_output=True, text=True, check=True, timeout=100)
-    answer = json.loads(shown.stdout)
+    return subprocess.run(
+        [*arguments, "--silent"], cwd=ROOT, capture_output=True, check=True, timeout=100
+    ).stdout
+
+
+@pytest.mark.parametrize("command", CURLS)
+def test_a_curl_line_answers(command: str, stocked: Server) -> None:
+    answer = json.loads(curl(command, stocked))
     if "nope" in command:
         assert answer["code"] == "unknown-model"
     elif "wait=" in command:
         assert answer["state"] == "succeeded"
         (image,) = answer["result"]["images"]
-        assert (server.data_dir / "outputs" / image["filename"]).is_file()
+        assert (stocked.data_dir / "outputs" / image["filename"]).is_file()
     else:
         assert "code" not in answer
 
@@ -81,19 +95,18 @@ def test_a_curl_line_answers(command: str, server: Server) -> None:
 @pytest.mark.parametrize(
     "command", [command for command in CURLS if "wait=" in command and "seed" in command]
 )
-def test_a_curl_line_with_a_seed_gives_the_same_bytes_twice(command: str, server: Server) -> None:
-    arguments = shlex.split(command.replace("http://localhost:8009", server.url))
+def test_a_curl_line_with_a_seed_gives_the_same_bytes_twice(command: str, stocked: Server) -> None:
     contents = []
     for _ in range(2):
-        shown = subprocess.run([*arguments, "--silent"], capture_output=True, check=True, timeout=100)
-        (image,) = json.loads(shown.stdout)["result"]["images"]
-        contents.append((server.data_dir / "outputs" / image["filename"]).read_bytes())
+        (image,) = json.loads(curl(command, stocked))["result"]["images"]
+        contents.append((stocked.data_dir / "outputs" / image["filename"]).read_bytes())
     assert contents[0] == contents[1]
 
 
 @pytest.mark.parametrize("command", VERBS)
 def test_a_command_line_works(command: str, tmp_path: Path) -> None:
     arguments = shlex.split(command)[1:]
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     ended = subprocess.run(
         [sys.executable, "-m", "ecurie", *arguments],
         cwd=tmp_path,
@@ -137,13 +150,14 @@ def test_a_make_line_does_what_is_said(command: str, tmp_path: Path) -> None:
         assert "python -m pytest" in shown.stdout
         return
     with running(command, tmp_path / "data") as client:
-        models = {model["id"]: model["unavailable"] for model in client.get("/models").json()["models"]}
+        models = {model["id"]: model for model in client.get("/models").json()["models"]}
         if command == "make demo":
             answer = client.post("/generate?wait=60", json={"prompt": "red apple", "steps": 2})
             assert answer.json()["state"] == "succeeded"
         else:
             assert command == "make serve"
-            assert "ecurie pull sdxl-base" in models["sdxl-base"]
+            base = models["sdxl-base"]
+            assert (base["downloaded"], base["unavailable"]) == (False, None)
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))

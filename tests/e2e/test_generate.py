@@ -158,6 +158,16 @@ def test_an_adapter_changes_the_picture_is_reported_and_leaves_nothing(server: S
     assert clean["result"]["report"]["adapters"] == []
     again, _ = picture(**job["result"]["images"][0]["metadata"])
     assert again == styled
+    tagged, job = picture(
+        prompt="red apple <lora:My Style:0.8>", loras=[{"name": "my-style", "blocks": [0] * 20}]
+    )
+    assert [report["unet"] for report in job["result"]["report"]["adapters"]] == [1, 0.8]
+    assert job["request"]["prompt"] == "red apple <lora:My Style:0.8>"
+    assert job["result"]["prompt"] == "red apple"
+    # The text encoders have this stack already.
+    assert 0 < job["result"]["report"]["weights_written"] < report["modules"]
+    again, _ = picture(**job["result"]["images"][0]["metadata"])
+    assert again == tagged
 
 
 def test_an_adapter_of_nan_fails_its_job_and_the_next_is_clean(server: Server) -> None:
@@ -190,7 +200,22 @@ PROBLEMS: list[tuple[Any, int, str, str]] = [
     ({"prompt": "a\0b"}, 422, "invalid-request", "NUL"),
     ({"prompt": "x", "loras": [{"name": "nope"}]}, 404, "unknown-adapter", "style-anime"),
     ({"prompt": "x", "loras": [{"name": "a", "weight": 4.5}]}, 422, "invalid-request", "loras.0.weight"),
-    ({"prompt": "x", "ip_strength": 0.5}, 422, "not-built-yet", "ip_strength"),
+    (
+        {"prompt": "x", "loras": [{"name": "a", "blocks": [1]}]},
+        422,
+        "invalid-request",
+        "1 numbers: a list of",
+    ),
+    (
+        {"prompt": "x", "loras": [{"name": "a", "blocks": 1}]},
+        422,
+        "invalid-request",
+        "loras.0.blocks: should be",
+    ),
+    ({"prompt": "x <lora:nope>"}, 404, "unknown-adapter", "style-anime"),
+    ({"prompt": "x <lora:style-anime:a>"}, 422, "invalid-request", "'a' is no number"),
+    ({"prompt": "x <lora:style-anime:dyn=4>"}, 422, "not-built-yet", "dyn="),
+    ({"prompt": "x", "ip_strength": 0.5}, 422, "invalid-request", "ip_strength"),
     ("not json", 400, "malformed-body", "not valid JSON"),
     ('{"prompt": "x",}', 400, "malformed-body", "at character"),
     ('{"prompt": "x", "guidance_scale": 1e309}', 422, "invalid-request", "guidance_scale"),
@@ -247,10 +272,12 @@ def test_what_is_unknown_is_404(server: Server, path: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_prompt_that_cannot_be_read_fails_alone_and_is_not_tried_again(server: Server) -> None:
-    job = server.wait_for(server.submit(prompt='("a", "b").blend(1)'), "failed")
-    assert (job["error"]["code"], job["attempts"]) == ("invalid-request", 1)
-    assert server.wait_for(server.submit(steps=1), "succeeded")
+def test_a_prompt_that_cannot_be_read_is_refused_before_it_is_a_job(server: Server) -> None:
+    before = server.client.get("/jobs").json()["jobs"]
+    answer = server.client.post("/generate", json={"prompt": '("a", "b").blend(1)'})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert answer.json()["field"] == "prompt"
+    assert server.client.get("/jobs").json()["jobs"] == before
 
 
 def test_prompts_are_not_logged(server: Server) -> None:

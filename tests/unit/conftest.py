@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,13 @@ from ecurie.domain import GenerationRequest, Progress
 from ecurie.engine.devices import Compute, choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.loader import Model, load_model
-from ecurie.formats.diffusers_folder import read_folder
+from ecurie.engine.residency import Budgets
+from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.images.files import OutputFolder
-from ecurie.requests import GenerateBody, resolve
+from ecurie.images.uploads import UploadLimits
+from ecurie.requests.body import GenerateBody
+from ecurie.requests.pictures import PictureSource, picture_at
+from ecurie.requests.resolve import resolve
 from tests.conftest import DEMO_FOLDER
 
 
@@ -24,12 +30,12 @@ def compute() -> Compute:
 
 @pytest.fixture(scope="session")
 def engine(compute: Compute) -> Engine:
-    return Engine(compute, max_resident_models=2)
+    return Engine(compute, Budgets(10**12, 0, models=2))
 
 
 @pytest.fixture(scope="session")
 def model(compute: Compute) -> Model:
-    return load_model(DEMO_FOLDER, read_folder(DEMO_FOLDER), compute)
+    return load_model(read_checkpoint(ModelFiles(DEMO_FOLDER)), compute)
 
 
 @pytest.fixture
@@ -42,5 +48,18 @@ def make_request(**fields: Any) -> GenerationRequest:
     return resolve(body, Catalog(BUILTIN["demo"], Path("nowhere")), 10**9)
 
 
+def make_picture_request(**fields: Any) -> GenerationRequest:
+    """Like `make_request`; `init_image` and `mask` are files."""
+    named = {name: str(fields[name]) for name in ("init_image", "mask") if name in fields}
+    body = GenerateBody(**({"prompt": "red apple", "seed": 7, "steps": 4} | fields | named))
+    pictures = PictureSource(partial(picture_at, limits=UploadLimits(10**9, 10**9)))
+    return resolve(body, Catalog(BUILTIN["demo"], Path("nowhere")), 10**9, pictures)
+
+
 def ignore(_progress: Progress) -> None:
     pass
+
+
+def request_of(folder: Path, **fields: Any) -> GenerationRequest:
+    """For the model in another folder."""
+    return dataclasses.replace(make_request(**fields), model=folder.name, model_path=str(folder))

@@ -6,5 +6,8 @@ from ecurie.cli.serve import serve
 from ecurie.settings import Settings
 
 
-def test_every_setting_is_a_flag_of_serve_but_the_secret() -> None:
-    assert set(inspect.signature(serve).parameters) == set(Settings.model_fields) - {"api_key"}
+def test_every_setting_is_a_flag_of_serve_but_the_secrets() -> None:
+    assert set(inspect.signature(serve).parameters) == set(Settings.model_fields) - {
+        "api_key",
+        "civitai_token",
+    }

@@ -99,3 +99,37 @@ def test_several_names_are_given_with_commas(
     assert load_settings(data_dir=tmp_path, allowed_hosts=[]).allowed_hosts == ("a.test", "b.test")
     (tmp_path / "settings.toml").write_text('allowed_origins = ["https://ui.test"]\n')
     assert load_settings(data_dir=tmp_path).allowed_origins == ("https://ui.test",)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("12GB", 12_000_000_000),
+        ("12 gb", 12_000_000_000),
+        ("1.5GiB", 3 * 2**29),
+        ("800M", 800_000_000),
+        ("512MiB", 2**29),
+        ("2t", 2 * 10**12),
+        ("64KB", 64_000),
+        ("1000000", 1_000_000),
+        ("100B", 100),
+    ],
+)
+def test_budgets_are_sizes_as_people_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, size: int
+) -> None:
+    monkeypatch.setenv("ECURIE_RAM_BUDGET", text)
+    settings = load_settings(data_dir=tmp_path, vram_budget=text)
+    assert (settings.ram_budget, settings.vram_budget) == (size, size)
+    assert load_settings(**{**settings.model_dump(), "settings_file": None}) == settings
+
+
+@pytest.mark.parametrize("text", ["12 apples", "-3GB", "0", "GB", "1e9", "12GBB", "twelve"])
+def test_what_is_no_size_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="--ram-budget"):
+        load_settings(data_dir=tmp_path, ram_budget=text)
+
+
+def test_models_to_load_first_are_given_with_commas_or_several_flags(tmp_path: Path) -> None:
+    assert load_settings(data_dir=tmp_path, preload=["a,b", "c"]).preload == ("a", "b", "c")
+    assert load_settings(data_dir=tmp_path, preload=[]).preload == ()

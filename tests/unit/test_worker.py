@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import sqlalchemy as sql
 
-from ecurie.domain import JobResult, JobState, Progress
+from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
 from ecurie.engine.engine import Engine
 from ecurie.errors import JobCancelled, StorageFull
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
-from ecurie.worker import StopSign, Worker
+from ecurie.worker import StopSign, Worker, announce
 from tests.unit.jobs.test_store import REQUEST, RESULT
 
 Behaviour = Callable[[Callable[[Progress], None]], JobResult]
@@ -38,9 +41,15 @@ def store(tmp_path: Path) -> Iterator[JobStore]:
     store.close()
 
 
-def run_one(store: JobStore, tmp_path: Path, behaviour: Behaviour, **settings: Any) -> str:
+def run_one(
+    store: JobStore,
+    tmp_path: Path,
+    behaviour: Behaviour,
+    request: GenerationRequest = REQUEST,
+    **settings: Any,
+) -> str:
     """The job's id, after the worker has done with it."""
-    job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
+    job_id = store.add(request, priority=0, stack="", max_queue=10).id
     options = load_settings(data_dir=tmp_path, **settings)
     worker = Worker("w1", cast(Engine, FakeEngine(behaviour)), store, options, StopSign(5))
     claim = store.claim("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
@@ -89,6 +98,15 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
 
 
+def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_path: Path) -> None:
+    (tmp_path / "ecurie.yaml").write_text("models: [")
+    job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
+    assert job.state is JobState.SUCCEEDED
+    unsettled = dataclasses.replace(REQUEST, unsettled='{"prompt": "cat", "model": "far"}')
+    job = store.get(run_one(store, tmp_path, lambda _listen: RESULT, request=unsettled))
+    assert (job.state, job.failure and job.failure.code) == (JobState.FAILED, "catalog-invalid")
+
+
 @pytest.mark.parametrize(("stall", "kept"), [(0.2, False), (60.0, True)])
 def test_a_job_without_progress_loses_its_lease(
     store: JobStore, tmp_path: Path, stall: float, kept: bool
@@ -109,3 +127,32 @@ def test_a_job_without_progress_loses_its_lease(
     assert (held.lease_until > time.time()) is kept
     release.set()
     thread.join()
+
+
+def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore, tmp_path: Path) -> None:
+    told: list[JobState] = []
+
+    def behaviour(listen: Callable[[Progress], None]) -> JobResult:
+        for step in range(3):
+            listen(Progress("loading model" if step == 0 else "denoising", step, 3))
+        return RESULT
+
+    job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
+    options = load_settings(data_dir=tmp_path)
+    engine = cast(Engine, FakeEngine(behaviour))
+    worker = Worker("w1", engine, store, options, StopSign(5), lambda: told.append(store.get(job_id).state))
+    claim = store.claim("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
+    assert claim is not None
+    worker._work(claim)
+    assert len(told) == 3
+    assert store.get(job_id).state is JobState.SUCCEEDED
+
+
+def test_a_full_disk_does_not_stop_the_worker_from_telling(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = cast(Engine, SimpleNamespace(describe=lambda: {"device": "cpu"}))
+    announce(tmp_path / "w1.json", engine)
+    assert json.loads((tmp_path / "w1.json").read_text())["device"] == "cpu"
+    announce(tmp_path / "gone" / "w1.json", engine)
+    assert "cannot tell" in caplog.text

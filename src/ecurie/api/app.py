@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from fastapi import FastAPI
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
 from ecurie.api.guards import Guard
-from ecurie.api.routes import native
+from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
+from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.service import Service
+from ecurie.sweeps import Sweeps
 
 
 def create_app(
     service: Service,
-    ready_workers: Callable[[], list[dict[str, str]]],
+    ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
     *,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str],
     api_key: str | None,
     max_body_bytes: int,
+    max_upload_bytes: int,
 ) -> FastAPI:
     app = FastAPI(
         title="Écurie",
@@ -32,16 +36,18 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = service
+    app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.ready_workers = ready_workers
     app.state.stopping = stopping
     add_error_handlers(app)
-    app.include_router(native.router)
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
+        app.include_router(routes.router)
     app.add_middleware(
         Guard,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
         api_key=api_key,
         max_body_bytes=max_body_bytes,
+        max_upload_bytes=max_upload_bytes,
     )
     return app

@@ -101,7 +101,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The body is not JSON",
         403: "Wrong Host or Origin",
-        404: "Unknown model, job or output",
+        404: "Unknown model, adapter, job, output or picture",
         409: "The weights are missing, or the job has ended",
         413: "The body is too large",
         422: "A field is wrong",

@@ -19,6 +19,9 @@ from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+PICTURE_PATHS = frozenset({"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"})
+"""Whose bodies may hold pictures: two of the largest (a picture and its mask), in base64."""
+PICTURES_IN_BASE64 = 2 * 4 / 3
 
 
 class Guard:
@@ -32,11 +35,13 @@ class Guard:
         allowed_origins: Iterable[str],
         api_key: str | None,
         max_body_bytes: int,
+        max_upload_bytes: int,
     ):
         self._app = app
         self._hosts = LOOPBACK_HOSTS | {host.casefold() for host in allowed_hosts}
         self._origins = frozenset(allowed_origins)
         self._api_key, self._max_body = api_key, max_body_bytes
+        self._max_with_pictures = max_body_bytes + int(PICTURES_IN_BASE64 * max_upload_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,9 +53,10 @@ class Guard:
             self._check_origin(headers)
             if scope["path"] not in OPEN_PATHS:
                 self._check_key(headers)
-            self._check_length(headers)
+            most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
+            _check_length(headers, most)
             if "transfer-encoding" in headers:
-                receive = await self._read_whole(receive)
+                receive = await _read_whole(receive, most)
         except EcurieError as error:
             await problem(error)(scope, receive, send)
             return
@@ -87,32 +93,34 @@ class Guard:
                 "no valid API key was sent", remedy="send the header Authorization: Bearer KEY"
             )
 
-    def _check_length(self, headers: Headers) -> None:
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._max_body:
-            raise BodyTooLarge(f"the body may hold {self._max_body:,} bytes")
-
     def _accept_plain_curl(self, scope: Scope, headers: Headers) -> None:
         """`curl -d '{…}'` says it sends a form. No browser can send this without an Origin header."""
         browser = "origin" in headers or "sec-fetch-site" in headers
         if not browser and headers.get("content-type", "").split(";")[0] == FORM:
             MutableHeaders(scope=scope)["content-type"] = "application/json"
 
-    async def _read_whole(self, receive: Receive) -> Receive:
-        """Read a body that came without a length, so that one without an end is refused here."""
-        messages: list[Message] = []
-        length = 0
-        while not messages or messages[-1].get("more_body", False):
-            messages.append(await receive())
-            length += len(messages[-1].get("body", b""))
-            if length > self._max_body:
-                raise BodyTooLarge(f"the body may hold {self._max_body:,} bytes")
-        messages.reverse()
 
-        async def replay() -> Message:
-            return messages.pop() if messages else await receive()
+def _check_length(headers: Headers, most: int) -> None:
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > most:
+        raise BodyTooLarge(f"the body may hold {most:,} bytes")
 
-        return replay
+
+async def _read_whole(receive: Receive, most: int) -> Receive:
+    """Read a body that came without a length, so that one without an end is refused here."""
+    messages: list[Message] = []
+    length = 0
+    while not messages or messages[-1].get("more_body", False):
+        messages.append(await receive())
+        length += len(messages[-1].get("body", b""))
+        if length > most:
+            raise BodyTooLarge(f"the body may hold {most:,} bytes")
+    messages.reverse()
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
 
 
 def _host_name(host: str) -> str:

@@ -9,20 +9,34 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from ecurie.domain import ImageFile, Job, JobState
-from ecurie.requests import describe
+from ecurie.api.replay_schemas import ReplayOut
+from ecurie.domain import ImageFile, Job, JobState, Progress
+from ecurie.images.uploads import Upload
+from ecurie.requests.describe import describe
 
 
 class ProgressOut(BaseModel):
+    """`bytes_done` and `bytes_total` are those of a download; null: none, or not told yet."""
+
     phase: str
     step: int
     total: int
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+
+
+def progress_out(progress: Progress) -> ProgressOut:
+    return ProgressOut(**asdict(progress))
 
 
 class FailureOut(BaseModel):
     code: str
     message: str
     remedy: str | None = None
+
+
+def failure_out(job: Job) -> FailureOut | None:
+    return FailureOut(**asdict(job.failure)) if job.failure else None
 
 
 class ImageOut(BaseModel):
@@ -43,6 +57,7 @@ class ResultOut(BaseModel):
     prompt: str
     report: dict[str, Any]
     timings: dict[str, float]
+    replay: ReplayOut | None = None
 
 
 class JobOut(BaseModel):
@@ -65,7 +80,6 @@ class JobsOut(BaseModel):
 
 
 def job_out(job: Job) -> JobOut:
-    failure = job.failure
     return JobOut(
         id=job.id,
         status_url=f"/jobs/{job.id}",
@@ -75,10 +89,10 @@ def job_out(job: Job) -> JobOut:
         finished_at=job.finished_at,
         attempts=job.attempts,
         queue_position=job.queue_position,
-        progress=ProgressOut(phase=job.progress.phase, step=job.progress.step, total=job.progress.total),
+        progress=progress_out(job.progress),
         request=describe(job.request),
         result=result_out(job),
-        error=failure and FailureOut(code=failure.code, message=failure.message, remedy=failure.remedy),
+        error=failure_out(job),
     )
 
 
@@ -92,9 +106,18 @@ def result_out(job: Job) -> ResultOut | None:
         prompt=job.request.final_prompt,
         report={
             "adapters": [asdict(report) for report in job.result.report.adapters],
+            "ip_adapter": job.result.ip_adapter and asdict(job.result.ip_adapter),
+            "embeddings": [asdict(report) for report in job.result.report.embeddings],
+            "prompt_cached": job.result.report.prompt_cached,
+            "prompt_syntax": job.request.prompt_syntax,
+            "prompt_template": job.request.prompt_template or None,
+            "negative_template": job.request.negative_template or None,
+            "memory_step": setup.memory_step,
+            "warnings": list(job.result.warnings),
             "weights_written": job.result.report.weights_written,
             "read": round(job.result.report.read, 4),
-            "patch": round(job.result.report.patch, 4),
+            "compute": round(job.result.report.compute, 4),
+            "restore": round(job.result.report.restore, 4),
             "device": setup.device,
             "dtype": setup.dtype,
             "scheduler": setup.scheduler,
@@ -104,6 +127,7 @@ def result_out(job: Job) -> ResultOut | None:
             "queue": round(queue, 4),
             **{name: round(getattr(timings, name), 4) for name in timings.__dataclass_fields__},
         },
+        replay=job.result.replay and ReplayOut(**asdict(job.result.replay)),
     )
 
 
@@ -118,8 +142,33 @@ def image_out(job: Job, image: ImageFile) -> ImageOut:
     )
 
 
+class PictureOut(BaseModel):
+    """A picture that was sent; `width` and `height` as it is seen, after its EXIF orientation."""
+
+    id: str
+    url: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+def picture_out(upload: Upload) -> PictureOut:
+    return PictureOut(
+        id=upload.use.id,
+        url=f"/images/{upload.use.id}",
+        format=upload.format,
+        width=upload.width,
+        height=upload.height,
+        bytes=upload.bytes,
+        sha256=upload.use.sha256,
+    )
+
+
 class ModelOut(BaseModel):
-    """`unavailable` is None, or why the model cannot be used and what to do."""
+    """`unavailable` is None, or why the model cannot be used and what to do; `downloaded` is false for one
+    whose files the first job that names it downloads."""
 
     id: str
     name: str
@@ -130,6 +179,7 @@ class ModelOut(BaseModel):
     clip_skip: int
     supported_loras: list[str]
     license: str | None
+    downloaded: bool
     unavailable: str | None
 
 
@@ -144,11 +194,37 @@ class LoraOut(BaseModel):
     default_weight: float
     trigger_words: list[str]
     license: str | None
+    downloaded: bool
     unavailable: str | None
 
 
 class LorasOut(BaseModel):
     loras: list[LoraOut]
+
+
+class PresetOut(BaseModel):
+    id: str
+    name: str
+    steps: int | None
+    guidance_scale: float | None
+    scheduler: str | None
+    loras: list[dict[str, Any]]
+
+
+class PresetsOut(BaseModel):
+    presets: list[PresetOut]
+
+
+class IpAdapterOut(BaseModel):
+    id: str
+    name: str
+    license: str | None
+    downloaded: bool
+    unavailable: str | None
+
+
+class IpAdaptersOut(BaseModel):
+    ip_adapters: list[IpAdapterOut]
 
 
 class SchedulerOut(BaseModel):

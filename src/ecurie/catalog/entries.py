@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from ecurie.catalog.schedulers import find_scheduler
 from ecurie.errors import InvalidRequest
@@ -16,35 +16,42 @@ Size = Annotated[int, Field(ge=64, le=8192, multiple_of=8)]
 Weight = Annotated[float, Field(ge=-4, le=4, allow_inf_nan=False)]
 
 
+def _known_scheduler(name: str) -> str:
+    try:
+        return find_scheduler(name).id
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from error
+
+
+SchedulerId = Annotated[str, AfterValidator(_known_scheduler)]
+"""By id or label; read as its id."""
+
+
 class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
+    lineage: str | None = Field(None, min_length=1)
 
 
 class ModelEntry(Entry):
-    """A checkpoint. `size` and `clip_skip` default to the model's own; `supported_loras` is advice."""
+    """A checkpoint. `size`, `clip_skip`, `prediction_type` and `zero_snr` default to the model's own;
+    `supported_loras` is advice. `vae` stands instead of its own; `base` is the id of a model that lends the
+    parts and configurations that its files lack."""
 
     source: str = Field(validation_alias=AliasChoices("source", "path"), min_length=1)
     vae: str | None = Field(None, validation_alias=AliasChoices("vae", "vae_path"))
+    base: str | None = None
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    zero_snr: bool | None = None
     default_negative: str = ""
     prompt_prefix: str = ""
     size: tuple[Size, Size] | None = None
     max_pixels: int | None = Field(None, ge=64)
     clip_skip: int = Field(2, ge=1, le=12)
-    scheduler: str | None = None
+    scheduler: SchedulerId | None = None
     supported_loras: tuple[str, ...] = ()
     license: str | None = None
-
-    @field_validator("scheduler")
-    @classmethod
-    def _known_scheduler(cls, name: str | None) -> str | None:
-        if name is None:
-            return None
-        try:
-            return find_scheduler(name).id
-        except InvalidRequest as error:
-            raise ValueError(str(error)) from error
 
 
 class AdapterEntry(Entry):
@@ -54,6 +61,36 @@ class AdapterEntry(Entry):
     kind: str = "lora"
     default_weight: Weight = 1.0
     trigger_words: tuple[str, ...] = ()
+    license: str | None = None
+
+
+class PresetAdapter(BaseModel):
+    """An adapter that a preset puts into the stack; the weights are as in a request."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=200)
+    weight: Weight | None = None
+    unet: Weight | None = None
+    text_encoder: Weight | None = None
+
+
+class PresetEntry(Entry):
+    """Settings that belong together, such as those that a few-step adapter was trained for. What is not
+    given stays with the request's own defaults."""
+
+    steps: int | None = Field(None, ge=1, le=150)
+    guidance_scale: float | None = Field(None, ge=1, le=30, allow_inf_nan=False)
+    scheduler: SchedulerId | None = None
+    adapters: tuple[PresetAdapter, ...] = ()
+
+
+class IpAdapterEntry(Entry):
+    """What lets a model draw with reference pictures: one file, and the folder of the CLIP image encoder that
+    it was trained with."""
+
+    source: str = Field(validation_alias=AliasChoices("source", "path"), min_length=1)
+    image_encoder: str = Field(min_length=1)
     license: str | None = None
 
 
@@ -71,6 +108,8 @@ class CatalogFile(BaseModel):
     defaults: Defaults
     models: dict[EntryId, ModelEntry] = Field(min_length=1)
     adapters: dict[EntryId, AdapterEntry] = {}
+    presets: dict[EntryId, PresetEntry] = {}
+    ip_adapters: dict[EntryId, IpAdapterEntry] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -86,4 +125,5 @@ class CatalogFile(BaseModel):
             for key, entry in (merged.pop(section, None) or {}).items():
                 adapters[key] = {"kind": kind, **entry} if isinstance(entry, dict) else entry
         merged["adapters"] = adapters
-        return merged
+        # A section that was left empty.
+        return {section: content for section, content in merged.items() if content is not None}

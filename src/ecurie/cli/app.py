@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import ecurie
-from ecurie.cli import doctor, generate, models, pull, serve
+from ecurie.cli import (
+    add,
+    doctor,
+    generate,
+    inspect,
+    models,
+    prompt,
+    pull,
+    replay,
+    serve,
+    show,
+    sweep,
+    verify,
+)
 from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
 
 EXIT_CODES: dict[type[EcurieError], int] = {RequestError: 2, SetupError: 3, ServiceError: 4, JobError: 5}
@@ -21,10 +34,17 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(generate.generate)
+app.command()(sweep.sweep)
 app.command()(serve.serve)
 app.command()(models.models)
+app.command()(inspect.inspect)
+app.command()(prompt.prompt)
 app.command()(pull.pull)
+app.command()(add.add)
 app.command()(doctor.doctor)
+app.command()(verify.verify)
+app.command()(show.show)
+app.command()(replay.replay)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ecurie.cli import flags
+from ecurie.cli.models import status_of
 from ecurie.errors import EcurieError
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def _examine(settings: Settings) -> dict[str, dict[str, str]]:
 
     try:
         catalog = make_catalog(settings)
-        models = {model_id: catalog.availability(model_id) or "ready" for model_id in catalog.models()}
+        models = {
+            model_id: status_of(catalog, model_id, entry) for model_id, entry in catalog.models().items()
+        }
     except EcurieError as error:
         models = {"the catalogue cannot be read": str(error)}
     nearest = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())

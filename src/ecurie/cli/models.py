@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecurie.cli import flags
+
+if TYPE_CHECKING:
+    from ecurie.catalog.catalog import Catalog
+    from ecurie.catalog.entries import ModelEntry
 
 
 def models(
@@ -33,7 +37,7 @@ def models(
     else:
         found = make_catalog(load_settings(data_dir=data_dir, catalog=catalog, demo=demo))
         rows = [
-            {"id": model_id, "name": entry.name, "status": found.availability(model_id) or "ready"}
+            {"id": model_id, "name": entry.name, "status": status_of(found, model_id, entry)}
             for model_id, entry in found.models().items()
         ]
     if as_json:
@@ -43,3 +47,11 @@ def models(
     for row in rows:
         table.add_row(row["id"], row["name"], row["status"])
     Console().print(table)
+
+
+def status_of(catalog: Catalog, model_id: str, entry: ModelEntry) -> str:
+    """`ready`, or what is in the way and what to do."""
+    reason = catalog.availability(model_id)
+    if reason is None and catalog.to_download(entry):
+        return f"not here: downloaded on first use, or now by: ecurie pull {model_id}"
+    return reason or "ready"

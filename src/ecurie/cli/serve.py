@@ -37,21 +37,47 @@ def serve(
     max_queue: Annotated[int | None, typer.Option(help="Queued jobs before new ones are refused.")] = None,
     max_pixels: Annotated[int | None, typer.Option(help="Largest width x height of an image.")] = None,
     max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body.")] = None,
+    max_upload_bytes: Annotated[int | None, typer.Option(help="Largest picture sent, as a file.")] = None,
+    max_upload_pixels: Annotated[int | None, typer.Option(help="Most pixels of such a picture.")] = None,
+    keep_uploads_days: Annotated[
+        float | None, typer.Option(help="When pictures that nobody uses are removed; 0: never.")
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Runs of a job whose worker keeps dying.")] = None,
     lease_seconds: Annotated[float | None, typer.Option(help="When a silent worker loses its job.")] = None,
     max_overtake_seconds: Annotated[
-        float | None, typer.Option(help="How long a job may be overtaken.")
+        float | None,
+        typer.Option(help="How long a worker stays with a model while an older job waits for another."),
     ] = None,
     stall_seconds: Annotated[float | None, typer.Option(help="When a job without progress is lost.")] = None,
     drain_seconds: Annotated[float | None, typer.Option(help="At stop, time for the running job.")] = None,
-    max_resident_models: Annotated[int | None, typer.Option(help="Models kept in memory.")] = None,
+    ram_budget: Annotated[
+        str | None, typer.Option(help="Host memory for models, such as 12GB [80 % of the free].")
+    ] = None,
+    vram_budget: Annotated[
+        str | None, typer.Option(help="Accelerator memory, such as 10GB [90 % of the free].")
+    ] = None,
+    max_resident_models: Annotated[int | None, typer.Option(help="Models kept in memory at most.")] = None,
+    preload: Annotated[
+        list[str] | None, typer.Option(help="Models to load first: ID[,ID]; may be repeated.")
+    ] = None,
+    verify_weights: Annotated[
+        bool | None, typer.Option("--verify-weights", help="Check unpatched weights before each job.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
+    download: Annotated[str | None, typer.Option(help="auto or never: downloads on first use.")] = None,
+    civitai_url: Annotated[str | None, typer.Option(help="Where to ask for civitai: sources.")] = None,
+    plain_http_hosts: Annotated[
+        list[str] | None, typer.Option(help="Hosts (name:port) of files without TLS; may be repeated.")
+    ] = None,
+    reference_image: Annotated[
+        Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface. Every setting but the API key (ECURIE_API_KEY) is a flag."""
+    """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""
     flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
-    from ecurie.jobs.locks import ProcessLock
+    from ecurie.locks import ProcessLock
     from ecurie.settings import load_settings
 
     settings = load_settings(**flags_given)
@@ -89,13 +115,16 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store
-    from ecurie.images.files import remove_partial_files
+    from ecurie.bootstrap import make_service, make_store, preloaded
+    from ecurie.images.whole_files import remove_partial_files
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    remove_partial_files(settings.outputs_dir)
+    for folder in (settings.outputs_dir, settings.uploads_dir):
+        remove_partial_files(folder)
     store = make_store(settings)
     service = make_service(settings, store)
+    service.remove_old_pictures(settings.keep_uploads_days)
+    preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
 
@@ -121,6 +150,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         allowed_origins=settings.allowed_origins,
         api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
     )
 
     class Server(uvicorn.Server):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import psutil
 import torch
 
 from ecurie.errors import SettingsError
+
+# The CPU's errors are plain RuntimeErrors, and so are those of MPS.
+FULL_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,15 @@ class Compute:
     @property
     def dtype_name(self) -> str:
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    @property
+    def at_host(self) -> Compute:
+        """The same dtype in the host's memory."""
+        return replace(self, device=torch.device("cpu"))
 
 
 def limit_threads(count: int) -> None:
@@ -46,3 +61,34 @@ def choose_compute(wanted: str) -> Compute:
             remedy="use --device auto, or install a PyTorch build for your accelerator",
         )
     return Compute(torch.device(name), torch.float32 if name == "cpu" else torch.float16)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL_MEMORY)
+
+
+def free_ram() -> int:
+    """Bytes that new processes could take, within this container's limit (cgroup v2) if it has one."""
+    free: int = psutil.virtual_memory().available
+    try:
+        limit, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        return max(0, min(free, int(limit) - int(used)))
+    except (OSError, ValueError):
+        return free
+
+
+def free_vram(device: torch.device) -> int:
+    """Bytes free on an accelerator, with those that this process holds there; 0 for the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    return torch.mps.recommended_max_memory() if device.type == "mps" else 0
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Return what the allocator keeps to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -6,20 +6,33 @@ import dataclasses
 import math
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import metadata
-from pathlib import Path
+from typing import Any
 
 import ecurie
-from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Setup, Timings
+from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Setup, StackReport, Timings
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.devices import Compute
-from ecurie.engine.residency import Residency
-from ecurie.engine.stack import Stacks
-from ecurie.errors import LeaseLost
-from ecurie.formats.diffusers_folder import read_folder
+from ecurie.engine.drawing import Drawn, Start, StepListener, drawing_of, read_start
+from ecurie.engine.ladder import first_step, run_down
+from ecurie.engine.loader import Model
+from ecurie.engine.memory import TEXT_ENCODERS, Step, peak
+from ecurie.engine.need import ModelNeed
+from ecurie.engine.placement import Placement
+from ecurie.engine.prompt_cache import PromptCache, encode_request, prompt_key
+from ecurie.engine.references import Prepared, References, adapter_bytes
+from ecurie.engine.residency import Budgets, Residency, Resident
+from ecurie.engine.stack import ReadStack, Stacks, apply_stack
+from ecurie.errors import LeaseLost, WeightsDrifted
+from ecurie.formats.checkpoint import Checkpoint, files_of, read_checkpoint
+from ecurie.formats.inventory import Part
+from ecurie.formats.model_files import begin_hashing, configuration_sha256, model_files
 from ecurie.images.files import OutputFolder
 
+LIBRARIES = ("torch", "diffusers", "transformers", "compel", "pillow")
+"""Those that can change a picture or its file."""
 Listener = Callable[[Progress], None]
 """Told of every phase and step; raises JobCancelled, JobInterrupted or LeaseLost to stop the work."""
 
@@ -27,85 +40,223 @@ Listener = Callable[[Progress], None]
 class Engine:
     """Makes images, one request at a time."""
 
-    def __init__(self, compute: Compute, max_resident_models: int):
-        self._compute = compute
-        self._residency = Residency(compute, max_resident_models)
+    def __init__(self, compute: Compute, budgets: Budgets, verify_weights: bool = False):
+        self._compute, self._budgets, self._verify_weights = compute, budgets, verify_weights
+        self._residency = Residency(compute, budgets)
         self._stacks = Stacks()
+        self._references = References(compute)
+        self._prompts = PromptCache()
 
     def run(self, request: GenerationRequest, outputs: OutputFolder, listen: Listener) -> JobResult:
-        """Activate model and stack, encode the prompts, then denoise, decode and save each image.
+        """Make the request's images, with less of the model in memory if all of it does not fit.
 
-        Images are made one by one, so image k is bit for bit the one that `seed + k` makes alone. Raises
-        RequestError for what the request got wrong, JobError for the rest; no file is left behind then.
+        Raises RequestError for what the request got wrong, JobError for the rest; no file is left behind
+        then.
         """
         clock = _Clock()
-        total = request.steps * request.num_images
-        facts = read_folder(Path(request.model_path))
+        checkpoint = read_checkpoint(files_of(request))
+        begin_hashing(checkpoint)
+        need = self._residency.need(checkpoint).with_more(
+            "unet", adapter_bytes(request, checkpoint, self._compute.dtype)
+        )
+        start = self._first_step(need, *request.final_size)
+        picture = read_start(request)
         prepare = clock.lap()
-        listen(Progress("loading model", 0, total))
-        model = self._residency.activate(Path(request.model_path), facts)
-        listen(Progress("applying adapters", 0, total))
-        report = self._stacks.apply(request, model, facts)
-        switch = clock.lap()
-        listen(Progress("encoding prompt", 0, total))
-        conditioning = prompts.encode(model, request.final_prompt, request.negative_prompt, request.clip_skip)
-        timings = Timings(prepare=prepare, switch=switch, encode=clock.lap())
+
+        def attempt(step: Step, warnings: tuple[str, ...]) -> JobResult:
+            room = 0 if self._compute.on_cpu else peak(step, need, math.prod(request.final_size))
+            listen(Progress("loading model", 0, request.total_steps))
+            clock.lap()
+            with self._residency.use(request.model, checkpoint, step, room) as resident:
+                made = self._make(request, picture, resident, step, outputs, listen, clock)
+            timings = dataclasses.replace(made.timings, prepare=prepare)
+            return dataclasses.replace(made, timings=timings, warnings=warnings + made.warnings)
+
+        return run_down(start, self._compute, attempt, self._clear)
+
+    def _clear(self) -> None:
+        """Give back all memory that no running job uses."""
+        self._references.clear()
+        self._residency.clear()
+
+    def _make(
+        self,
+        request: GenerationRequest,
+        picture: Start | None,
+        resident: Resident,
+        step: Step,
+        outputs: OutputFolder,
+        listen: Listener,
+        clock: _Clock,
+    ) -> JobResult:
+        """Apply the stack, encode the prompts, then draw and save each image.
+
+        Images are made one by one, so image k is bit for bit the one that `seed + k` makes alone.
+        """
+        model = resident.model
+        placement = Placement(model, self._compute, step)
+        placement.settle()
+        conditioning, report, timings = self._condition(request, resident, placement, listen, clock)
+        prepared = self._look_at_references(request, resident)
+        embeds = prepared.embeds if prepared else None
+        timings = dataclasses.replace(timings, encode=timings.encode + clock.lap())
+        published = model.checkpoint.parts.scheduler_config
         images: list[ImageFile] = []
+        warnings: dict[str, None] = {}
         try:
             for index in range(request.num_images):
-                drawn = pipelines.draw(
-                    model,
-                    self._compute,
-                    conditioning,
-                    scheduler_name=request.scheduler,
-                    seed=request.seed_of(index),
-                    steps=request.steps,
-                    guidance_scale=request.guidance_scale,
-                    width=request.width,
-                    height=request.height,
-                    on_step=_steps_of(request, index, listen),
-                )
+                drawing = drawing_of(request, index, picture, published, conditioning, embeds)
+                with self._references.at_work(prepared, model, step):
+                    drawn = pipelines.draw(
+                        model, self._compute, placement, drawing, _steps_of(request, index, listen)
+                    )
                 clock.lap()
-                setup = self._setup(drawn.scheduler)
+                setup = self._setup(drawn.scheduler, step, model.checkpoint)
                 images.append(outputs.save(drawn.image, request, index, setup))
-                timings = dataclasses.replace(
-                    timings,
-                    denoise=timings.denoise + drawn.denoise,
-                    decode=timings.decode + drawn.decode,
-                    save=timings.save + clock.lap(),
-                )
+                warnings |= dict.fromkeys(drawn.warnings)
+                timings = _added(timings, drawn, clock.lap())
         except LeaseLost:
             # The files, of the same names, are the new owner's now.
             raise
         except BaseException:
             outputs.discard(images)
             raise
-        return JobResult(tuple(images), setup, timings, report)
+        return JobResult(
+            tuple(images), setup, timings, report, tuple(warnings), prepared.report if prepared else None
+        )
 
-    def describe(self) -> dict[str, str]:
-        return {"device": self._compute.device.type, "dtype": self._compute.dtype_name}
+    def _look_at_references(self, request: GenerationRequest, resident: Resident) -> Prepared | None:
+        prepared = self._references.prepare(request, resident.model)
+        self._residency.beside = self._references.own_bytes
+        self._residency.trim(resident)
+        return prepared
 
-    def _setup(self, scheduler: str) -> Setup:
+    def _condition(
+        self,
+        request: GenerationRequest,
+        resident: Resident,
+        placement: Placement,
+        listen: Listener,
+        clock: _Clock,
+    ) -> tuple[prompts.Conditioning, StackReport, Timings]:
+        """Apply the stack and encode the prompts; text encoders that have encoded them before need not
+        work."""
+        model, total = resident.model, request.total_steps
+        listen(Progress("applying adapters", 0, total))
+        stack = self._stacks.read(request, model)
+        key = prompt_key(request, model, stack)
+        conditioning = self._prompts.find(key, self._compute.device)
+        cached = conditioning is not None
+        idle = cached and not self._verify_weights
+        with placement.at_work(*(() if idle else TEXT_ENCODERS)):
+            report = self._apply(request, resident, stack, ["unet"] if idle else None)
+            switch = clock.lap()
+            listen(Progress("encoding prompt", 0, total))
+            if conditioning is None:
+                conditioning = encode_request(request, model, stack)
+                self._prompts.keep(key, conditioning)
+        report = dataclasses.replace(report, prompt_cached=cached)
+        return conditioning, report, Timings(switch=switch, encode=clock.lap())
+
+    def _apply(
+        self,
+        request: GenerationRequest,
+        resident: Resident,
+        stack: ReadStack,
+        parts: Iterable[Part] | None,
+    ) -> StackReport:
+        resident.stack = ()
+        report = apply_stack(stack, request, resident.model, parts)
+        resident.stack = tuple(
+            f"{use.name} (unet {use.unet:g}, text encoders {use.text_encoder:g})" for use in request.adapters
+        )
+        self._residency.trim(resident)
+        if self._verify_weights:
+            _refuse_drifted(resident.model)
+        return report
+
+    def verify(self, request: GenerationRequest) -> StackReport:
+        """Apply the request's stack, take it away, and compare every weight with the file, bit for bit.
+
+        Raises WeightsDrifted, and what `run` raises before it draws.
+        """
+        checkpoint = read_checkpoint(files_of(request))
+        step = self._first_step(self._residency.need(checkpoint), request.width, request.height)
+        with self._residency.use(request.model, checkpoint, step) as resident:
+            model, placement = resident.model, Placement(resident.model, self._compute, step)
+            placement.settle()
+            with placement.at_work(*TEXT_ENCODERS):
+                model.patcher.apply([])
+                report = self._stacks.apply(request, model)
+                _refuse_drifted(model)
+                model.patcher.apply([])
+                _refuse_drifted(model)
+        return report
+
+    def preload(self, model_id: str, checkpoint: Checkpoint) -> None:
+        """Load a model before anyone asks. Raises what `load_model` raises, or OutOfMemory."""
+        start = self._first_step(self._residency.need(checkpoint), *checkpoint.size)
+
+        def attempt(step: Step, _warnings: tuple[str, ...]) -> None:
+            with self._residency.use(model_id, checkpoint, step):
+                pass
+
+        run_down(start, self._compute, attempt, self._residency.clear)
+
+    def _first_step(self, need: ModelNeed, width: int, height: int) -> Step:
+        return first_step(self._compute, self._budgets.vram, need, width, height)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "device": self._compute.device.type,
+            "dtype": self._compute.dtype_name,
+            "ram_budget": self._budgets.ram,
+            "vram_budget": self._budgets.vram,
+            "models": self._residency.describe(),
+        }
+
+    def _setup(self, scheduler: str, step: Step, checkpoint: Checkpoint) -> Setup:
         return Setup(
             device=self._compute.device.type,
             dtype=self._compute.dtype_name,
             scheduler=scheduler,
-            versions={
-                "ecurie": ecurie.__version__,
-                "python": platform.python_version(),
-                **{name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "compel")},
-            },
+            versions=dict(_versions()),
+            memory_step=step.label,
+            files=model_files(checkpoint),
+            configuration=configuration_sha256(checkpoint),
         )
 
 
-def _steps_of(request: GenerationRequest, index: int, listen: Listener) -> pipelines.StepListener:
-    """Reports in the request's steps: some schedulers take two timesteps for one."""
-    total = request.steps * request.num_images
+@cache
+def _versions() -> Mapping[str, str]:
+    found = {name: metadata.version(name) for name in LIBRARIES}
+    return {"ecurie": ecurie.__version__, "python": platform.python_version(), **found}
 
-    def on_step(done: int, timesteps: int) -> None:
-        step = math.ceil(done * request.steps / timesteps)
-        phase = "decoding" if done == timesteps else "denoising"
-        listen(Progress(phase, index * request.steps + step, total))
+
+def _added(timings: Timings, drawn: Drawn, save: float) -> Timings:
+    return dataclasses.replace(
+        timings,
+        denoise=timings.denoise + drawn.denoise,
+        decode=timings.decode + drawn.decode,
+        save=timings.save + save,
+    )
+
+
+def _refuse_drifted(model: Model) -> None:
+    drifted = model.patcher.drifted()
+    if drifted:
+        shown = ", ".join(".".join(place) for place in drifted[:3])
+        raise WeightsDrifted(
+            f"{len(drifted)} weights of {model.checkpoint.files.main} differ from their file: {shown}",
+            remedy="start the server again, and report this as a fault of Écurie",
+        )
+
+
+def _steps_of(request: GenerationRequest, index: int, listen: Listener) -> StepListener:
+    before = index * request.steps_an_image
+
+    def on_step(phase: str, step: int) -> None:
+        listen(Progress(phase, before + step, request.total_steps))
 
     return on_step
 

@@ -1,78 +1,67 @@
-"""From a diffusers SDXL folder to a model in memory, without asking any network."""
+"""From a checkpoint's files to a model in memory, without asking any network."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from ecurie.adapters.patcher import Patcher
+from ecurie.adapters.pristine import Pristine
 from ecurie.engine.devices import Compute
-from ecurie.errors import WeightsInvalid
-from ecurie.formats.diffusers_folder import FolderFacts
-from ecurie.formats.inventory import PARTS, Part, read_inventory
+from ecurie.engine.modules import empty_module, fill
+from ecurie.engine.tokenizers import load_tokenizer
+from ecurie.formats.checkpoint import Checkpoint
+from ecurie.formats.inventory import PARTS, Part
+from ecurie.formats.parts import COMPONENTS
+
+diffusers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The parts of one checkpoint, on the compute device. `scheduler_config` is the published one.
+    """The parts of one checkpoint, on the compute device. `patcher` owns the weights of UNet and text
+    encoders; `refill` reads a dropped component from its file again, unpatched."""
 
-    `zero_empty_negative`: the model was trained with zeros as its empty condition. `patcher` owns the weights
-    of the UNet and the text encoders.
-    """
-
-    folder: Path
+    checkpoint: Checkpoint
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
     text_encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
-    scheduler_config: dict[str, object]
-    zero_empty_negative: bool
     patcher: Patcher
+    refill: Callable[[str], None]
 
 
-def load_model(folder: Path, facts: FolderFacts, compute: Compute) -> Model:
-    """Read every part in `compute.dtype` and put it on the device.
+def load_model(
+    checkpoint: Checkpoint, compute: Compute, spare: Mapping[str, nn.Module] = MappingProxyType({})
+) -> Model:
+    """Every part in `compute.dtype` on the device; mapped from its file where that is stored so.
 
-    `facts` is what `read_folder` says of it. Raises WeightsInvalid.
+    `spare` are modules by component, of the same configuration, that nobody uses: they are filled anew.
+    Raises WeightsInvalid.
     """
-    parts = {}
-    classes = {
-        "unet": UNet2DConditionModel,
-        "vae": AutoencoderKL,
-        "text_encoder": CLIPTextModel,
-        "text_encoder_2": CLIPTextModelWithProjection,
-    }
-    try:
-        for name, kind in classes.items():
-            module = kind.from_pretrained(
-                folder / name,
-                torch_dtype=compute.dtype,
-                variant=facts.variants[name],
-                use_safetensors=True,
-                local_files_only=True,
-            )
-            parts[name] = module.to(compute.device).eval().requires_grad_(False)
-        tokenizers = tuple(
-            CLIPTokenizer.from_pretrained(folder / name, local_files_only=True)
-            for name in ("tokenizer", "tokenizer_2")
-        )
-        scheduler_config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-        index = json.loads((folder / "model_index.json").read_text())
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise WeightsInvalid(f"{folder} cannot be loaded: {error}") from error
+    found = checkpoint.parts
+    pristine = Pristine()
+    parts: dict[str, Any] = {}
+    for name in COMPONENTS:
+        parts[name] = spare[name] if name in spare else empty_module(name, found.configs[name])
+        fill(parts[name], found.tensors[name], pristine, compute)
+    first, second = map(load_tokenizer, found.tokenizers)
     patched: dict[Part, nn.Module] = {name: parts[name] for name in PARTS}
     return Model(
-        folder=folder,
+        checkpoint=checkpoint,
         unet=parts["unet"],
         vae=parts["vae"],
-        tokenizers=(tokenizers[0], tokenizers[1]),
+        tokenizers=(first, second),
         text_encoders=(parts["text_encoder"], parts["text_encoder_2"]),
-        scheduler_config=scheduler_config,
-        zero_empty_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
-        patcher=Patcher(patched, read_inventory(folder, facts.stamp)),
+        patcher=Patcher(patched, checkpoint.inventory, pristine),
+        refill=lambda name: fill(parts[name], found.tensors[name], pristine, compute),
     )

@@ -2,71 +2,145 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ecurie.adapters.patcher import Applied
+from ecurie.adapters.embeddings import Embedding, load_embedding
+from ecurie.adapters.patcher import Applied, Signature, signature_of
 from ecurie.adapters.reader import Adapter, load_adapter
-from ecurie.domain import AdapterReport, AdapterUse, GenerationRequest, StackReport
+from ecurie.domain import (
+    AdapterReport,
+    AdapterUse,
+    EmbeddingReport,
+    EmbeddingUse,
+    GenerationRequest,
+    StackReport,
+)
 from ecurie.engine.loader import Model
 from ecurie.errors import AdapterInvalid
-from ecurie.formats.adapter_file import AdapterFile, read_adapter
-from ecurie.formats.diffusers_folder import FolderFacts
+from ecurie.formats.adapter_file import read_adapter
+from ecurie.formats.blocks import blocks_of
+from ecurie.formats.checkpoint import Checkpoint
+from ecurie.formats.embedding_file import read_embedding
 from ecurie.formats.hashes import sha256_of
-from ecurie.formats.inventory import read_inventory
+from ecurie.formats.inventory import Inventory, Part
+from ecurie.formats.peft_config import config_sha256_of
 
-# In float32 a rank-32 adapter of full SDXL takes 450 MB.
-KEPT_ADAPTERS = 3
+TEXT_PARTS: tuple[Part, ...] = ("text_encoder", "text_encoder_2")
+KEPT_BYTES = 1 << 30
+"""Adapter files stay in memory up to this size together: four of rank 32 at full SDXL."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStack:
+    """A request's stack in memory: its adapters, with the seconds that reading each took; and its embeddings'
+    files."""
+
+    adapters: tuple[tuple[AdapterUse, Adapter, float], ...]
+    applied: tuple[Applied, ...]
+    own_embeddings: tuple[Embedding, ...]
+
+    @property
+    def embeddings(self) -> list[Embedding]:
+        """Those that adapters bring along come first: of two of one name, theirs counts."""
+        bundled = [adapter.embeddings for use, adapter, _ in self.adapters if use.active]
+        return [*itertools.chain(*bundled), *self.own_embeddings]
+
+    @property
+    def text_signature(self) -> Signature:
+        """Of what the stack does to the text encoders."""
+        return tuple(signature_of(self.applied, part) for part in TEXT_PARTS)
 
 
 class Stacks:
-    """Applies stacks; the factors of the adapters used last stay in memory."""
+    """Applies stacks; the files of the adapters used last stay in memory."""
 
     def __init__(self) -> None:
-        self._read: OrderedDict[tuple[str, str, object], tuple[AdapterFile, Adapter]] = OrderedDict()
+        self._read: OrderedDict[tuple[object, ...], Adapter] = OrderedDict()
 
-    def apply(self, request: GenerationRequest, model: Model, facts: FolderFacts) -> StackReport:
-        """Make the model's weights equal base + the request's stack.
+    def read(self, request: GenerationRequest, model: Model) -> ReadStack:
+        """The request's adapters and embeddings in memory.
 
-        Raises what `read_adapter` and `load_adapter` raise, or AdapterInvalid for a file that was replaced
-        while the job waited; the weights are pristine or as before then.
+        Raises what `read_adapter`, `load_adapter` and `load_embedding` raise, or AdapterInvalid for a file
+        that was replaced while the job waited.
         """
-        began = time.perf_counter()
-        read = [self._adapter(use, request, facts) for use in request.adapters]
-        loaded = time.perf_counter()
-        stack = [
-            Applied(
-                adapter,
-                {"unet": use.unet, "text_encoder": use.text_encoder, "text_encoder_2": use.text_encoder},
-            )
-            for use, (_, adapter) in zip(request.adapters, read, strict=True)
-        ]
-        written = model.patcher.apply(stack)
-        reports = tuple(
-            _report(use, described) for use, (described, _) in zip(request.adapters, read, strict=True)
+        read = [self._timed(use, model.checkpoint) for use in request.adapters]
+        self._forget_old(len(read))
+        inventory = model.checkpoint.inventory
+        adapters = tuple(
+            (use, adapter, seconds) for use, (adapter, seconds) in zip(request.adapters, read, strict=True)
         )
-        return StackReport(reports, written, loaded - began, time.perf_counter() - loaded)
+        return ReadStack(
+            adapters,
+            tuple(_applied(use, adapter, inventory) for use, adapter, _ in adapters),
+            tuple(read_embedding_of(use, inventory) for use in request.embeddings),
+        )
 
-    def _adapter(
-        self, use: AdapterUse, request: GenerationRequest, facts: FolderFacts
-    ) -> tuple[AdapterFile, Adapter]:
-        key = (use.sha256, request.model_path, facts.stamp)
+    def apply(self, request: GenerationRequest, model: Model) -> StackReport:
+        """Make the model's weights equal base + the request's stack; raises what `read` raises."""
+        return apply_stack(self.read(request, model), request, model)
+
+    def _timed(self, use: AdapterUse, checkpoint: Checkpoint) -> tuple[Adapter, float]:
+        began = time.perf_counter()
+        return self._adapter(use, checkpoint), time.perf_counter() - began
+
+    def _adapter(self, use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
+        key = (use.sha256, use.config_sha256, checkpoint.files, checkpoint.stamp, use.strict)
         if key not in self._read:
             file = Path(use.file)
-            if not file.is_file() or sha256_of(file) != use.sha256:
-                raise AdapterInvalid(
-                    f"{file} was removed or replaced while the job waited", remedy="send it again"
-                )
-            described = read_adapter(file, read_inventory(Path(request.model_path), facts.stamp))
-            while len(self._read) >= max(KEPT_ADAPTERS, len(request.adapters)):
-                self._read.popitem(last=False)
-            self._read[key] = described, load_adapter(described, use.sha256)
+            described = read_adapter(file, checkpoint.inventory, strict=use.strict)
+            same = described.stamp == use.stamp or sha256_of(file) == use.sha256
+            if not same or config_sha256_of(file) != use.config_sha256:
+                raise AdapterInvalid(f"{file} was replaced while the job waited", remedy="send it again")
+            self._read[key] = load_adapter(described, use.sha256 + use.config_sha256)
         self._read.move_to_end(key)
         return self._read[key]
 
+    def _forget_old(self, in_use: int) -> None:
+        sizes = [adapter.size for adapter in self._read.values()]
+        while len(sizes) > in_use and sum(sizes) > KEPT_BYTES:
+            self._read.popitem(last=False)
+            sizes.pop(0)
 
-def _report(use: AdapterUse, described: AdapterFile) -> AdapterReport:
+
+def apply_stack(
+    stack: ReadStack, request: GenerationRequest, model: Model, parts: Iterable[Part] | None = None
+) -> StackReport:
+    """Make the weights of `parts` (default: all) equal base + the stack; they are pristine or as before when
+    an error leaves."""
+    change = model.patcher.apply(stack.applied, parts)
+    return StackReport(
+        adapters=tuple(_report(*read) for read in stack.adapters),
+        weights_written=change.patched + change.restored,
+        read=sum(seconds for _, _, seconds in stack.adapters),
+        compute=change.compute,
+        restore=change.restore,
+        embeddings=tuple(
+            EmbeddingReport(use.name, use.sha256, use.auto_v3, use.vectors) for use in request.embeddings
+        ),
+    )
+
+
+def read_embedding_of(use: EmbeddingUse, inventory: Inventory) -> Embedding:
+    file = Path(use.file)
+    return load_embedding(file, read_embedding(file, inventory), use.sha256)
+
+
+def _applied(use: AdapterUse, adapter: Adapter, inventory: Inventory) -> Applied:
+    return Applied(
+        adapter,
+        {"unet": use.unet, "text_encoder": use.text_encoder, "text_encoder_2": use.text_encoder},
+        dict(use.blocks),
+        blocks_of(frozenset(inventory["unet"])),
+    )
+
+
+def _report(use: AdapterUse, adapter: Adapter, read: float) -> AdapterReport:
+    described = adapter.described
     return AdapterReport(
         name=use.name,
         sha256=use.sha256,
@@ -76,6 +150,11 @@ def _report(use: AdapterUse, described: AdapterFile) -> AdapterReport:
         modules=len(described.modules),
         unet=use.unet,
         text_encoder=use.text_encoder,
+        embeddings=use.embeddings,
         triggers=use.triggers,
+        triggers_from=use.triggers_from if use.triggers else "",
         warnings=use.warnings,
+        read=read,
+        blocks=dict(use.blocks),
+        unmatched=described.unmatched,
     )

@@ -6,14 +6,14 @@ By names and shapes only, as LyCORIS' modules, kohya's trainer and PEFT write th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import prod
+from collections.abc import Callable, Collection, Mapping
+from math import isqrt, prod
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 LORA, LOHA, LOKR, GLORA, IA3 = "LoRA", "LoHa", "LoKr", "GLoRA", "(IA)^3"
-DIAG_OFT, BOFT, FULL, NORM = "Diag-OFT", "BOFT", "full", "norm"
+DIAG_OFT, BOFT, FULL, NORM, OFT = "Diag-OFT", "BOFT", "full", "norm", "OFT"
 
 # Algorithm: the roles that tell it, each a set of alternatives; the roles that it may have besides.
 TELLING: dict[str, tuple[tuple[frozenset[str], ...], frozenset[str]]] = {
@@ -31,7 +31,8 @@ TELLING: dict[str, tuple[tuple[frozenset[str], ...], frozenset[str]]] = {
         frozenset({"alpha", "dora_scale"}),
     ),
     GLORA: ((frozenset({"a1", "a2", "b1", "b2"}),), frozenset({"bm", "alpha"})),
-    IA3: ((frozenset({"weight", "on_input"}),), frozenset()),
+    IA3: ((frozenset({"weight", "on_input"}), frozenset({"ia3_l"})), frozenset()),
+    OFT: ((frozenset({"oft_R"}),), frozenset()),
     DIAG_OFT: ((frozenset({"oft_blocks"}),), frozenset({"rescale", "alpha"})),
     FULL: ((frozenset({"diff"}), frozenset({"diff", "diff_b"})), frozenset()),
     NORM: ((frozenset({"w_norm"}), frozenset({"w_norm", "b_norm"})), frozenset()),
@@ -46,6 +47,11 @@ def tell_algorithm(shapes: Shapes) -> str | None:
             butterfly = algorithm == DIAG_OFT and len(shapes["oft_blocks"]) == 4
             return BOFT if butterfly else algorithm
     return None
+
+
+def label(algorithm: str, roles: Collection[str]) -> str:
+    """The algorithm as people call it: `LoRA`, `LoKr (DoRA)`."""
+    return f"{algorithm} (DoRA)" if {"dora_scale", "magnitude"} & set(roles) else algorithm
 
 
 def rank_if_fits(algorithm: str, shapes: Shapes, weight: Shape, *, has_bias: bool) -> int | None:
@@ -126,17 +132,31 @@ def _glora(shapes: Shapes, weight: Shape) -> int | None:
     sizes["b2"] = rank * weight[1] * prod(kernel)
     fits = all(prod(shapes[role]) == size for role, size in sizes.items())
     heads = {"a1": weight[1], "b1": weight[0], "b2": rank}
-    fits = fits and all(shapes[role][0] == size for role, size in heads.items())
+    fits = fits and all(shapes[role][:1] == (size,) for role, size in heads.items())
+    fits = fits and all(len(shapes[role]) > 1 for role in sizes)
     fits = fits and shapes.get("bm", (rank, rank, *weight[2:])) == (rank, rank, *weight[2:])
     return rank if fits and rank > 0 else None
 
 
 def _ia3(shapes: Shapes, weight: Shape) -> int | None:
-    """Whether the vector is for outputs or inputs is a value, not a shape: checked again when it is read."""
-    return 0 if prod(shapes["weight"]) in weight[:2] and _scalar(shapes, "on_input") else None
+    """A LyCORIS vector is for outputs or inputs by the value of `on_input`, which `adapter_file` reads."""
+    vector = shapes.get("ia3_l", shapes.get("weight", ()))
+    return 0 if prod(vector) in weight[:2] and _scalar(shapes, "on_input") else None
+
+
+def _peft_oft(shapes: Shapes, weight: Shape) -> int | None:
+    """r×(b·(b−1)/2): the upper triangles of r blocks along the inputs; one block may serve all of them."""
+    if len(shapes["oft_R"]) != 2:
+        return None
+    number, triangle = shapes["oft_R"]
+    size, inputs = (1 + isqrt(1 + 8 * triangle)) // 2, prod(weight[1:])
+    fits = size > 1 and size * (size - 1) // 2 == triangle
+    return size if fits and (number * size == inputs or (number == 1 and inputs % size == 0)) else None
 
 
 def _oft(shapes: Shapes, weight: Shape) -> int | None:
+    if len(shapes["oft_blocks"]) < 3:
+        return None
     *stages, number, rows, columns = (1, *shapes["oft_blocks"])
     fits = rows == columns and rows > 0 and number * rows == weight[0]
     if len(shapes["oft_blocks"]) == 4:
@@ -161,6 +181,7 @@ FITS: dict[str, Callable[[Shapes, Shape], int | None]] = {
     LOKR: _lokr,
     GLORA: _glora,
     IA3: _ia3,
+    OFT: _peft_oft,
     DIAG_OFT: _oft,
     BOFT: _oft,
     FULL: _full,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecurie.errors import WeightsInvalid, WeightsMissing
+from ecurie.formats.parts import COMPONENTS, Parts, Source, Tensors
 from ecurie.formats.safetensors_file import read_header
+from ecurie.formats.vae_names import diffusers_vae
 
 WEIGHT_STEMS = {
     "unet": "diffusion_pytorch_model",
@@ -17,22 +18,11 @@ WEIGHT_STEMS = {
     "text_encoder_2": "model",
 }
 PIPELINE_CLASS = "StableDiffusionXLPipeline"
+# Positions that old files of CLIP store: CLIP counts them itself.
+POSITIONS = "embeddings.position_ids"
 
 
-@dataclass(frozen=True, slots=True)
-class FolderFacts:
-    """`size` is the model's own (width, height) in pixels, `factor` pixels per latent, `text_layers` the
-    number of layers of the shallower text encoder, `variants` maps a component to `fp16` or None. `stamp`
-    changes when a file of weights does: (name, modification time in ns, bytes) of each."""
-
-    size: tuple[int, int]
-    factor: int
-    text_layers: int
-    variants: dict[str, str | None]
-    stamp: tuple[tuple[str, int, int], ...]
-
-
-def read_folder(folder: Path) -> FolderFacts:
+def read_folder(folder: Path) -> Parts:
     """Check every component's configuration and the headers of its weights.
 
     Raises WeightsMissing when the folder or a file is absent, WeightsInvalid when it is not SDXL or damaged.
@@ -45,53 +35,50 @@ def read_folder(folder: Path) -> FolderFacts:
         raise WeightsInvalid(
             f"{folder} is a {index.get('_class_name')!r} model; Écurie runs SDXL ({PIPELINE_CLASS})"
         )
-    configs = {name: _read_json(folder / name / "config.json") for name in WEIGHT_STEMS}
+    configs = {name: _read_json(folder / name / "config.json") for name in COMPONENTS}
     for name in ("tokenizer", "tokenizer_2", "scheduler"):
         if not (folder / name).is_dir():
             raise WeightsMissing(f"{folder} lacks its {name} folder")
-    variants = {name: _check_weights(folder / name, stem) for name, stem in WEIGHT_STEMS.items()}
-    try:
-        factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
-        side = int(configs["unet"]["sample_size"]) * factor
-        layers = min(int(configs[name]["num_hidden_layers"]) for name in ("text_encoder", "text_encoder_2"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsInvalid(f"a configuration in {folder} lacks or garbles {error}") from error
-    files = sorted(file for name in WEIGHT_STEMS for file in (folder / name).glob("*.safetensors"))
-    stamp = tuple((file.parent.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return FolderFacts((side, side), factor, layers, variants, stamp)
+    tensors: dict[str, Tensors] = {name: tensors_of(folder, name) for name in COMPONENTS}
+    return Parts(
+        tensors=tensors | {"vae": diffusers_vae(tensors["vae"])},
+        configs=configs,
+        tokenizers=(folder / "tokenizer", folder / "tokenizer_2"),
+        scheduler_config=_read_json(folder / "scheduler" / "scheduler_config.json"),
+        zero_empty_negative=bool(index.get("force_zeros_for_empty_prompt", True)),
+    )
 
 
-def _check_weights(folder: Path, stem: str) -> str | None:
-    for variant in ("fp16", None):
-        suffix = f".{variant}" if variant else ""
-        single = folder / f"{stem}{suffix}.safetensors"
-        shards = folder / f"{stem}.safetensors.index{suffix}.json"
-        if single.is_file():
-            read_header(single)
-            return variant
-        if shards.is_file():
-            for name in _shard_names(shards):
-                read_header(folder / name)
-            return variant
-    pickles = sorted(path.name for path in folder.glob("*.bin"))
-    if pickles:
-        raise WeightsInvalid(
-            f"{folder} holds only {', '.join(pickles)}: pickled weights can run code and are refused",
-            remedy="get the model as .safetensors",
-        )
-    raise WeightsMissing(f"{folder} lacks {stem}.safetensors")
+def tensors_of(folder: Path, component: str) -> dict[str, Source]:
+    """Every tensor of a component, by its key. Raises WeightsMissing or WeightsInvalid."""
+    return {
+        key: Source(file, key, info.shape)
+        for file in weight_files(folder, component)
+        for key, info in read_header(file).tensors.items()
+        if not key.endswith(POSITIONS)
+    }
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
-    """The files that hold a component's weights, in the variant that is loaded."""
-    stem = WEIGHT_STEMS[name]
-    variant = _check_weights(folder / name, stem)
-    suffix = f".{variant}" if variant else ""
-    single = folder / name / f"{stem}{suffix}.safetensors"
-    if single.is_file():
-        return [single]
-    shards = folder / name / f"{stem}.safetensors.index{suffix}.json"
-    return [folder / name / shard for shard in _shard_names(shards)]
+    """The files that hold a component's weights: in half precision where the folder has them so.
+
+    Raises WeightsMissing, or WeightsInvalid for pickles.
+    """
+    stem, inside = WEIGHT_STEMS[name], folder / name
+    for suffix in (".fp16", ""):
+        single = inside / f"{stem}{suffix}.safetensors"
+        shards = inside / f"{stem}.safetensors.index{suffix}.json"
+        if single.is_file():
+            return [single]
+        if shards.is_file():
+            return [inside / shard for shard in _shard_names(shards)]
+    pickles = sorted(path.name for path in inside.glob("*.bin"))
+    if pickles:
+        raise WeightsInvalid(
+            f"{inside} holds only {', '.join(pickles)}: pickled weights can run code and are refused",
+            remedy="get the model as .safetensors",
+        )
+    raise WeightsMissing(f"{inside} lacks {stem}.safetensors")
 
 
 def _shard_names(index_file: Path) -> list[str]:

@@ -26,6 +26,11 @@ RESNET = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
+SGM_OUTSIDE = {name: path for path, name in OUTSIDE.items()}
+SGM_RESNET = {name: path for path, name in RESNET.items()}
+SGM_BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
+SGM_MIDDLE = re.compile(r"middle_block\.(\d)\.(.+)")
+SGM_SAMPLERS = {"op": "downsamplers.0.conv", "conv": "upsamplers.0.conv"}
 BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
 MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
 
@@ -60,9 +65,9 @@ def _inner(kind: str, rest: str) -> str:
     return RESNET.get(rest, rest) if kind == "resnets" else rest
 
 
-def sgm_names(paths: set[str]) -> dict[str, str]:
-    """SGM name to diffusers path, for the module paths of one UNet."""
-    layers = 1 + max(
+def layers_per_block(paths: set[str]) -> int:
+    """How many ResNets each down block of a UNet with these module paths has."""
+    return 1 + max(
         (
             int(match[4])
             for path in paths
@@ -70,8 +75,34 @@ def sgm_names(paths: set[str]) -> dict[str, str]:
         ),
         default=0,
     )
+
+
+def sgm_names(paths: set[str]) -> dict[str, str]:
+    """SGM name to diffusers path, for the module paths of one UNet."""
+    layers = layers_per_block(paths)
     attended = {
         ".".join(path.split(".")[:2]) for path in paths if re.match(r"up_blocks\.\d+\.attentions\.", path)
     }
     named = ((to_sgm(path, layers, attended), path) for path in paths)
     return {name: path for name, path in named if name is not None}
+
+
+def from_sgm(name: str, layers_per_block: int) -> str:
+    """The diffusers path of a UNet module by its SGM name; what that layout does not have stays as it is."""
+    if name in SGM_OUTSIDE:
+        return SGM_OUTSIDE[name]
+    if middle := SGM_MIDDLE.fullmatch(name):
+        index, rest = int(middle[1]), middle[2]
+        kind = "attentions" if index % 2 else "resnets"
+        return f"mid_block.{kind}.{index // 2}.{rest if index % 2 else SGM_RESNET.get(rest, rest)}"
+    match = SGM_BLOCK.fullmatch(name)
+    if match is None:
+        return name
+    side, number, place, rest = match[1], int(match[2]), int(match[3]), match[4]
+    block, layer = divmod(number - 1 if side == "input" else number, layers_per_block + 1)
+    start = f"{'down' if side == 'input' else 'up'}_blocks.{block}"
+    if rest in SGM_SAMPLERS:
+        return f"{start}.{SGM_SAMPLERS[rest]}"
+    if place == 0:
+        return f"{start}.resnets.{layer}.{SGM_RESNET.get(rest, rest)}"
+    return f"{start}.attentions.{layer}.{rest}"

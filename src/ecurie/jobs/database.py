@@ -30,3 +30,25 @@ def _migrate(url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
+
+
+class Writes:
+    """Whether a SQLite database was written to. Its version counts what other connections write, so a
+    connection that writes nothing asks for it."""
+
+    def __init__(self, engine: sql.Engine):
+        self._engine = engine
+        self._connection: sql.Connection | None = None
+        self._version: int | None = None
+
+    def seen(self) -> bool:
+        """Whether anything was written since this was asked last, by any process."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        version: int = self._connection.execute(sql.text("PRAGMA data_version")).scalar_one()
+        before, self._version = self._version, version
+        return version != before
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()

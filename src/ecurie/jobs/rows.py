@@ -27,7 +27,7 @@ def to_job(row: Any, position: int | None) -> Job:
         finished_at=row["finished_at"] and _moment(row["finished_at"]),
         attempts=row["attempts"],
         queue_position=position,
-        progress=Progress(row["phase"], row["step"], row["total"]),
+        progress=Progress(row["phase"], row["step"], row["total"], row["bytes_done"], row["bytes_total"]),
         result=row["result"] and RESULT.validate_json(row["result"]),
         failure=row["failure"] and FAILURE.validate_json(row["failure"]),
     )

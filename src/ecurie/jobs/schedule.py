@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ecurie.domain import GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +25,40 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a worker has in memory and patched in; None at the start."""
+    """What a worker has in memory and patched in; None at the start. `since` is when it took up the model."""
 
     model: str | None = None
     stack: str | None = None
+    since: float = 0.0
+
+    def after(self, model: str, stack: str, now: float) -> Held:
+        """What it holds once it has run a job of these."""
+        return Held(model, stack, self.since if model == self.model else now)
 
 
 def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: float) -> Waiting | None:
-    """Highest priority, then the stack the worker holds, then its model, then the oldest.
+    """Of the highest priority: the stack that the worker holds, then its model, then the oldest.
 
-    A job goes first, whatever the worker holds, once it has been overtaken for `max_overtake` seconds:
-    affinity may delay a job, never starve it.
+    A worker that has held a model for `max_overtake` seconds goes to the model of the oldest job; on a model,
+    a job that another stack has overtaken for so long goes first. So affinity may delay a job, never starve
+    it, and in a long queue each model still gets a visit of that length (docs/scheduling.md).
     """
     if not waiting:
         return None
     top = max(job.priority for job in waiting)
-    candidates = [job for job in waiting if job.priority == top]
-    overdue = [
-        job for job in candidates if job.overtaken_at is not None and now - job.overtaken_at >= max_overtake
-    ]
-    if overdue:
-        return min(overdue, key=lambda job: job.seq)
+    candidates = sorted((job for job in waiting if job.priority == top), key=lambda job: job.seq)
+    visited = [job for job in candidates if job.model == held.model]
+    if not visited or (now - held.since >= max_overtake and candidates[0].model != held.model):
+        return candidates[0]
+    first = visited[0]
+    if first.overtaken_at is not None and now - first.overtaken_at >= max_overtake:
+        return first
+    return next((job for job in visited if job.stack == held.stack), first)
 
-    def rank(job: Waiting) -> tuple[bool, bool, int]:
-        same_model = job.model == held.model
-        return not (same_model and job.stack == held.stack), not same_model, job.seq
 
-    return min(candidates, key=rank)
+def stack_of(request: GenerationRequest) -> str:
+    """Equal for requests that need the same adapters at the same weights and blocks, in any order."""
+    uses = sorted(
+        (use.sha256, use.config_sha256, use.unet, use.text_encoder, use.blocks) for use in request.adapters
+    )
+    return hashlib.sha256(json.dumps(uses).encode()).hexdigest()[:16] if uses else ""

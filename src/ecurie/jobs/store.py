@@ -29,7 +29,7 @@ from ecurie.domain import (
     Progress,
 )
 from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob, WorkerDied
-from ecurie.jobs.database import open_database
+from ecurie.jobs.database import Writes, open_database
 from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
@@ -47,6 +47,15 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class New:
+    """A request to queue, the stack that it needs, and the cell that it is of a sweep."""
+
+    request: GenerationRequest
+    stack: str
+    cell: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeldJob:
     """A job in a worker's hands, as the sweeper sees it."""
 
@@ -60,45 +69,44 @@ class JobStore:
     """`url` is a SQLAlchemy URL. Opening it brings the table up to date."""
 
     def __init__(self, url: str):
-        self._engine = open_database(url)
+        self.database = open_database(url)
+        self._writes = Writes(self.database)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._writes.close()
+        self.database.dispose()
+
+    def changed(self) -> bool:
+        """Whether anything was written since this was asked last; an eighth of the work of `claim`."""
+        return self._writes.seen()
 
     def add(self, request: GenerationRequest, *, priority: int, stack: str, max_queue: int) -> Job:
         """Store a queued job; it survives a power cut once this returns. Raises QueueFull or StorageFull."""
-        now = time.time()
-        values = {
-            "id": uuid.uuid4().hex,
-            "state": JobState.QUEUED,
-            "priority": priority,
-            "model": request.model,
-            "stack": stack,
-            "request": to_json(request),
-            "created_at": now,
-            "attempts": 0,
-            "cancel_requested": False,
-            "phase": "queued",
-            "step": 0,
-            "total": request.steps * request.num_images,
-        }
+        (job_id,) = self.add_all([New(request, stack)], priority=priority, max_queue=max_queue)
+        return self.get(job_id)
+
+    def add_all(
+        self, new: Sequence[New], *, priority: int, max_queue: int, sweep: str | None = None
+    ) -> list[str]:
+        """Store queued jobs, all or none; returns their ids. Raises QueueFull or StorageFull."""
+        rows = [_row(one, priority, sweep) for one in new]
         try:
-            with self._engine.connect() as connection:
+            with self.database.connect() as connection:
                 queued = connection.execute(_count(JobState.QUEUED)).scalar_one()
-                if queued >= max_queue:
+                if queued + len(rows) > max_queue:
                     raise QueueFull(
                         f"{queued} jobs are waiting already", remedy="try again when some have finished"
                     )
-                connection.execute(jobs.insert().values(**values))
+                connection.execute(jobs.insert().values(rows))
         except sql.exc.OperationalError as error:
             if "full" in str(error.orig):
                 raise StorageFull("no room to store the job", remedy="free some disk space") from error
             raise
-        return self.get(str(values["id"]))
+        return [row["id"] for row in rows]
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
             if row is None:
                 raise UnknownJob(f"there is no job '{job_id}'")
@@ -109,7 +117,14 @@ class JobStore:
         query = sql.select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state)
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+            return [to_job(row, self._position(connection, row)) for row in rows]
+
+    def cells(self, sweep: str) -> list[Job]:
+        """A sweep's jobs, in the order of its cells."""
+        query = sql.select(jobs).where(jobs.c.sweep == sweep).order_by(jobs.c.cell)
+        with self.database.connect() as connection:
             rows = connection.execute(query).mappings().all()
             return [to_job(row, self._position(connection, row)) for row in rows]
 
@@ -139,7 +154,7 @@ class JobStore:
                 phase=sql.case((queued, "cancelled"), else_=jobs.c.phase),
             )
         )
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             changed = connection.execute(query).rowcount
         job = self.get(job_id)
         if not changed:
@@ -155,7 +170,7 @@ class JobStore:
             .order_by(jobs.c.priority.desc(), jobs.c.seq)
             .limit(CLAIM_WINDOW)
         )
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             waiting = [Waiting(*row) for row in connection.execute(query)]
             now = time.time()
             chosen = choose(waiting, held, now, max_overtake)
@@ -187,13 +202,25 @@ class JobStore:
     def report(self, claim: Claim, progress: Progress) -> None:
         """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
         state = JobState.PREPARING if progress.step == 0 else JobState.RUNNING
-        self._change(claim, state=state, phase=progress.phase, step=progress.step, total=progress.total)
+        self._change(
+            claim,
+            state=state,
+            phase=progress.phase,
+            step=progress.step,
+            total=progress.total,
+            bytes_done=progress.bytes_done,
+            bytes_total=progress.bytes_total,
+        )
         self.check(claim)
+
+    def settle(self, claim: Claim, request: GenerationRequest, stack: str) -> None:
+        """Replace an unsettled request by what it became. Raises LeaseLost."""
+        self._change(claim, request=to_json(request), stack=stack)
 
     def check(self, claim: Claim) -> None:
         """Raises LeaseLost when the job is no longer this worker's, JobCancelled when it is to stop."""
         query = sql.select(jobs.c.cancel_requested).where(*_owned(claim))
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
             raise LeaseLost(f"job {claim.job.id} was taken over")
@@ -202,7 +229,7 @@ class JobStore:
 
     def succeed(self, claim: Claim, result: JobResult) -> None:
         """The commit of a job. Raises LeaseLost."""
-        total = claim.job.request.steps * claim.job.request.num_images
+        total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
         self._change(claim, **ended, result=to_json(result), lease_until=None)
 
@@ -221,7 +248,7 @@ class JobStore:
     def held(self) -> list[HeldJob]:
         columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
         query = sql.select(*columns).where(jobs.c.state.in_(HELD_STATES))
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             return [HeldJob(*row) for row in connection.execute(query)]
 
     def reap(self, held: HeldJob, max_attempts: int) -> None:
@@ -237,7 +264,7 @@ class JobStore:
             remedy="see the server's log; the job may need more memory than there is",
         )
         now = {"finished_at": time.time(), "lease_until": None}
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             cancelled = sql.update(jobs).where(*mine, jobs.c.cancel_requested)
             if connection.execute(
                 cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
@@ -262,18 +289,37 @@ class JobStore:
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         query = sql.select(jobs.c.state, sql.func.count()).group_by(jobs.c.state)
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state.value: found.get(state.value, 0) for state in JobState}
 
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)
-        with self._engine.connect() as connection:
+        with self.database.connect() as connection:
             if not connection.execute(query).rowcount:
                 raise LeaseLost(f"job {claim.job.id} was taken over")
 
 
 _QUEUED_AGAIN = {"state": JobState.QUEUED, "worker": None, "lease_until": None, "phase": "queued", "step": 0}
+
+
+def _row(new: New, priority: int, sweep: str | None) -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4().hex,
+        "state": JobState.QUEUED,
+        "priority": priority,
+        "model": new.request.model,
+        "stack": new.stack,
+        "request": to_json(new.request),
+        "created_at": time.time(),
+        "attempts": 0,
+        "cancel_requested": False,
+        "phase": "queued",
+        "step": 0,
+        "total": new.request.total_steps,
+        "sweep": sweep,
+        "cell": new.cell,
+    }
 
 
 def _overtaken_by(chosen: Waiting, now: float) -> sql.Update:

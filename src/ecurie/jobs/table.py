@@ -1,8 +1,8 @@
-"""The job table. What a scheduler must see is in columns; request, result and failure are JSON."""
+"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -27,7 +27,20 @@ jobs = Table(
     Column("phase", String(40), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total", Integer, nullable=False),
+    Column("bytes_done", BigInteger),
+    Column("bytes_total", BigInteger),
     Column("result", Text),
     Column("failure", Text),
+    Column("sweep", String(32)),
+    Column("cell", Integer),
     Index("jobs_by_state", "state", "priority", "seq"),
+    Index("jobs_by_sweep", "sweep", "cell"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("definition", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
 )

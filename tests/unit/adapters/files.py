@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ecurie.formats.diffusers_folder import read_folder
-from ecurie.formats.inventory import Inventory, Part, read_inventory
+from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
+from ecurie.formats.inventory import Inventory, Part
 from ecurie.formats.sgm_names import sgm_names
 from tests.conftest import DEMO_FOLDER
 
@@ -22,7 +22,7 @@ PREFIXES: dict[Part, str] = {
 
 
 def demo_inventory() -> Inventory:
-    return read_inventory(DEMO_FOLDER, read_folder(DEMO_FOLDER).stamp)
+    return read_checkpoint(ModelFiles(DEMO_FOLDER)).inventory
 
 
 def attention_places() -> list[tuple[Part, str]]:

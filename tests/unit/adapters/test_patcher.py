@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 
 from ecurie.adapters import patcher as patcher_module
-from ecurie.adapters.patcher import Applied
+from ecurie.adapters.patcher import Applied, Change
 from ecurie.adapters.reader import Adapter, load_adapter
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model, load_model
 from ecurie.formats.adapter_file import read_adapter
-from ecurie.formats.diffusers_folder import read_folder
+from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.formats.hashes import sha256_of
 from tests.conftest import DEMO_FOLDER
 from tests.unit.adapters import files
@@ -25,7 +25,7 @@ from tests.unit.adapters import files
 
 @pytest.fixture(scope="module")
 def own_model(compute: Compute) -> Model:
-    return load_model(DEMO_FOLDER, read_folder(DEMO_FOLDER), compute)
+    return load_model(read_checkpoint(ModelFiles(DEMO_FOLDER)), compute)
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,13 @@ def use(adapter: Adapter, unet: float, text_encoder: float = 0.0) -> Applied:
     return Applied(adapter, {"unet": unet, "text_encoder": text_encoder, "text_encoder_2": text_encoder})
 
 
-def digest(model: Model) -> str:
-    """SHA-256 of every weight of every part, in order."""
-    hasher = hashlib.sha256()
+def digest(model: Model) -> int:
+    """A checksum of every weight of every part, in order: four times as quick as a hash, and as good here."""
+    checksum = 0
     for module in (model.unet, model.vae, *model.text_encoders):
-        for name, tensor in sorted(module.state_dict().items()):
-            hasher.update(name.encode())
-            hasher.update(tensor.numpy().tobytes())
-    return hasher.hexdigest()
+        for tensor in module.state_dict().values():
+            checksum = zlib.crc32(tensor.contiguous().numpy().data, checksum)
+    return checksum
 
 
 def assert_pristine(model: Model) -> None:
@@ -74,23 +73,23 @@ def test_hundreds_of_random_stacks_and_failures_leave_the_base_as_it_was(
     patcher = own_model.patcher
     patcher.apply([])
     before = digest(own_model)
-    seen: dict[tuple[object, ...], str] = {}
-    summed = patcher_module.summed
+    seen: dict[tuple[object, ...], int] = {}
+    write_sum = patcher_module.write_sum
     for _ in range(150):
         chosen = dice.sample(adapters, dice.randint(0, len(adapters)))
         stack = [use(one, dice.choice([-0.7, 0.3, 1.0]), dice.choice([0.0, 1.0])) for one in chosen]
         if stack and dice.random() < 0.2:
             left = dice.randint(0, 5)
 
-            def fail_later(*arguments: Any) -> torch.Tensor:
+            def fail_later(*arguments: Any) -> bool:
                 nonlocal left
                 left -= 1
                 if left < 0:
                     raise RuntimeError("injected")
-                return summed(*arguments)
+                return write_sum(*arguments)
 
             with monkeypatch.context() as failing:
-                failing.setattr(patcher_module, "summed", fail_later)
+                failing.setattr(patcher_module, "write_sum", fail_later)
                 try:
                     patcher.apply(stack)
                 except RuntimeError:
@@ -120,15 +119,15 @@ def test_the_order_of_a_stack_changes_no_bit(own_model: Model, adapters: list[Ad
 def test_the_same_stack_again_writes_nothing(own_model: Model, adapters: list[Adapter]) -> None:
     own_model.patcher.apply([])
     stack = [use(adapters[0], 0.5), use(adapters[1], 0.5)]
-    assert own_model.patcher.apply(stack) > 0
-    assert own_model.patcher.apply(stack[::-1]) == 0
-    assert own_model.patcher.apply([use(adapters[0], 0.6), stack[1]]) > 0
+    assert own_model.patcher.apply(stack).patched > 0
+    assert own_model.patcher.apply(stack[::-1]) == Change()
+    assert own_model.patcher.apply([use(adapters[0], 0.6), stack[1]]).patched > 0
 
 
 def test_a_part_of_weight_zero_is_not_touched(own_model: Model, adapters: list[Adapter]) -> None:
     own_model.patcher.apply([])
     places = {place for place in adapters[0].deltas if place[0] == "unet"}
-    assert own_model.patcher.apply([use(adapters[0], 1.0, 0.0)]) == len(places)
+    assert own_model.patcher.apply([use(adapters[0], 1.0, 0.0)]).patched == len(places)
     own_model.patcher.apply([])
     before = digest(own_model)
     own_model.patcher.apply([use(adapters[0], 0.0, 0.0)])

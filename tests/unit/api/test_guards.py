@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.jobs.store import JobStore
-from ecurie.service import Limits, Service
+from ecurie.service import Service
+from tests.unit.api.serving import make_service
 
 CURL = {"content-type": "application/x-www-form-urlencoded"}
 BODY = '{"prompt": "red apple"}'
@@ -21,7 +22,7 @@ BODY = '{"prompt": "red apple"}'
 def service(tmp_path: Path) -> Iterator[Service]:
     store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
     catalog = Catalog(BUILTIN["demo"], tmp_path)
-    yield Service(catalog, store, tmp_path / "outputs", Limits(max_queue=10, max_pixels=10**9))
+    yield make_service(catalog, store, tmp_path)
     store.close()
 
 
@@ -36,6 +37,7 @@ def client(
         allowed_origins=("https://ui.test",),
         api_key=key,
         max_body_bytes=20_000,
+        max_upload_bytes=1000,
     )
     return TestClient(app, base_url=base_url, raise_server_exceptions=False)
 
@@ -109,6 +111,15 @@ def test_bodies_are_limited_with_and_without_a_length(service: Service) -> None:
     assert served.post("/generate", content=BODY, headers=CURL | {"content-length": "x"}).status_code == 413
 
 
+@pytest.mark.parametrize("path", ["/generate", "/images", "/replay", "/sweeps"])
+def test_bodies_with_pictures_may_be_larger_than_others(service: Service, path: str) -> None:
+    """By two pictures in base64."""
+    served = client(service)
+    for length, status in ((22_000, 422), (23_000, 413)):
+        assert served.post(path, content=bytes(length)).status_code == status
+        assert served.post(path, content=iter([bytes(length)])).status_code == status
+
+
 def test_a_key_is_needed_where_one_is_set(service: Service) -> None:
     served = client(service, key="sésame")
     assert served.get("/healthz").status_code == 200
@@ -161,6 +172,7 @@ def test_the_description_is_complete(service: Service) -> None:
         "/models",
         "/loras",
     } <= paths.keys()
+    assert {"/images", "/images/{picture_id}"} <= paths.keys()
     assert {"/schedulers", "/outputs/{filename}", "/system", "/healthz", "/readyz"} <= paths.keys()
     body = paths["/generate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["$ref"].endswith("GenerateBody")

@@ -84,3 +84,11 @@ def test_a_default_that_is_no_model_is_reported_with_its_line(tmp_path: Path) ->
     text = "models:\n  one: {name: One, source: ./one}\ndefaults:\n  model: two\n"
     with pytest.raises(CatalogError, match=r"line 4: defaults\.model names 'two'"):
         read_catalog(write(tmp_path, text))
+
+
+def test_a_section_that_was_left_empty_is_one_that_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "ecurie.yaml"
+    empty = "".join(f"{section}:\n" for section in ("adapters", "loras", "presets", "ip_adapters"))
+    file.write_text("defaults: {model: base}\nmodels: {base: {name: B, source: ./base}}\n" + empty)
+    content = read_catalog(file)
+    assert (content.adapters, content.presets, content.ip_adapters) == ({}, {}, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from datetime import UTC, datetime
@@ -19,11 +20,13 @@ from ecurie.domain import Progress
 from ecurie.engine.devices import Compute, choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.loader import Model
+from ecurie.engine.residency import Budgets
 from ecurie.errors import (
     ImageNotFinite,
     JobCancelled,
     LeaseLost,
     SettingsError,
+    WeightsDrifted,
     WeightsInvalid,
     WeightsMissing,
 )
@@ -92,19 +95,26 @@ def test_every_time_is_measured(engine: Engine, outputs: OutputFolder) -> None:
 def test_a_picture_carries_what_made_it(engine: Engine, outputs: OutputFolder) -> None:
     request = make_request(model="pony-xl-v6", prompt="fox: a, b", scheduler="DPM++ 2M Karras")
     (image,) = engine.run(request, outputs, ignore).images
+    unet = hashlib.sha256(Path(request.model_path).read_bytes()).hexdigest()
     with Image.open(outputs.folder / image.filename) as picture:
         assert picture.size == (64, 64)
         text = picture.text  # type: ignore[attr-defined]
     assert text["parameters"].splitlines() == [
         "score_9, score_8_up, score_7_up, fox: a, b",
         "Negative prompt: low quality, bad anatomy, worst quality, low res",
-        "Steps: 4, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 7, Size: 64x64, Model: pony-xl-v6, "
-        "Clip skip: 2, Version: ecurie 0.1.0",
+        "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 64x64, "
+        f"Model hash: {unet[:10]}, Model: pony-xl-v6, Clip skip: 2, RNG: CPU, "
+        f'Hashes: {{"model": "{unet[:10]}"}}, Version: ecurie 0.1.0',
     ]
     manifest = json.loads(text["ecurie"])
     assert manifest["request"]["seed"] == 7
     assert manifest["setup"]["scheduler"] == "DPMSolverMultistepScheduler"
     assert manifest["setup"]["versions"]["torch"] == torch.__version__
+    files = {file["part"]: file for file in manifest["setup"]["files"]}
+    assert files.keys() == {"unet", "vae", "text_encoder", "text_encoder_2"}
+    assert files["unet"]["sha256"] == unet
+    vae = DEMO_FOLDER / "vae" / files["vae"]["name"]
+    assert files["vae"]["sha256"] == hashlib.sha256(vae.read_bytes()).hexdigest()
     assert str(DEMO_FOLDER) not in text["ecurie"]
 
 
@@ -150,14 +160,14 @@ def test_weights_of_another_shape_are_refused(
     (folder / "vae" / "config.json").write_text(json.dumps(config | {"block_out_channels": [24, 48, 72]}))
     request = dataclasses.replace(make_request(), model_path=str(folder))
     with pytest.raises(WeightsInvalid, match="model"):
-        Engine(compute, 1).run(request, outputs, ignore)
+        Engine(compute, Budgets(10**12, 0, models=1)).run(request, outputs, ignore)
 
 
 def test_the_least_recently_used_model_leaves(
     compute: Compute, outputs: OutputFolder, tmp_path: Path
 ) -> None:
     folders = [str(shutil.copytree(DEMO_FOLDER, tmp_path / name)) for name in "abc"]
-    engine = Engine(compute, max_resident_models=2)
+    engine = Engine(compute, Budgets(10**12, 0, models=2))
     a, b, c = (dataclasses.replace(make_request(steps=1), model_path=folder) for folder in folders)
 
     def switch(request: object) -> float:
@@ -173,7 +183,7 @@ def test_the_least_recently_used_model_leaves(
 def test_replaced_weights_are_loaded_again(compute: Compute, outputs: OutputFolder, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
     request = dataclasses.replace(make_request(), model_path=str(folder))
-    engine = Engine(compute, 2)
+    engine = Engine(compute, Budgets(10**12, 0, models=2))
     pictures = []
     for gain in (1.0, 0.5):
         weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
@@ -209,3 +219,18 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     missing = "mps" if torch.cuda.is_available() else "cuda"
     with pytest.raises(SettingsError, match=f"--device {missing}"):
         choose_compute(missing)
+
+
+def test_a_weight_that_drifted_is_named_before_anything_is_drawn(
+    compute: Compute, outputs: OutputFolder
+) -> None:
+    engine = Engine(compute, Budgets(10**12, 0, models=1), verify_weights=True)
+    request = make_request(loras=[{"name": "style-anime"}], steps=1)
+    engine.run(request, outputs, ignore)
+    assert engine.verify(request).weights_written > 0
+    (resident,) = engine._residency._models.values()
+    resident.model.unet.conv_in.weight.data[0, 0, 0, 0] += 1
+    with pytest.raises(WeightsDrifted, match=r"1 weights .* unet\.conv_in\.weight"):
+        engine.run(request, outputs, ignore)
+    with pytest.raises(WeightsDrifted):
+        engine.verify(make_request())

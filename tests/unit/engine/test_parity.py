@@ -5,50 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
+from bench.parity import ORACLES, scheduler_of
 from ecurie.catalog.schedulers import SCHEDULERS
 from ecurie.engine.engine import Engine
 from ecurie.images.files import OutputFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import ignore, make_request
-
-# Written down apart from the product's table, from diffusers' documentation of each name.
-ORACLES: dict[str, tuple[str, dict[str, Any]]] = {
-    "default": ("EulerDiscreteScheduler", {}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "euler-karras": ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
-    "euler-trailing": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
-    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
-    "heun": ("HeunDiscreteScheduler", {}),
-    "lms": ("LMSDiscreteScheduler", {}),
-    "lms-karras": ("LMSDiscreteScheduler", {"use_karras_sigmas": True}),
-    "dpm2": ("KDPM2DiscreteScheduler", {}),
-    "dpm2-karras": ("KDPM2DiscreteScheduler", {"use_karras_sigmas": True}),
-    "dpm2-a": ("KDPM2AncestralDiscreteScheduler", {}),
-    "dpm2-a-karras": ("KDPM2AncestralDiscreteScheduler", {"use_karras_sigmas": True}),
-    "dpmpp-2m": ("DPMSolverMultistepScheduler", {}),
-    "dpmpp-2m-karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
-    "dpmpp-2m-sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
-    "dpmpp-2m-sde-karras": (
-        "DPMSolverMultistepScheduler",
-        {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
-    ),
-    "dpmpp-sde": ("DPMSolverSDEScheduler", {"noise_sampler_seed": 7}),
-    "dpmpp-sde-karras": ("DPMSolverSDEScheduler", {"noise_sampler_seed": 7, "use_karras_sigmas": True}),
-    "ddim": ("DDIMScheduler", {}),
-    "ddpm": ("DDPMScheduler", {}),
-    "deis": ("DEISMultistepScheduler", {}),
-    "unipc": ("UniPCMultistepScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
-    "lcm": ("LCMScheduler", {}),
-    "tcd": ("TCDScheduler", {}),
-}
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +28,12 @@ def oracle() -> StableDiffusionXLPipeline:
     return pipeline
 
 
-def plain(oracle: StableDiffusionXLPipeline, scheduler: str, **options: Any) -> np.ndarray:
-    kind, changes = ORACLES[scheduler]
-    base = StableDiffusionXLPipeline.load_config(DEMO_FOLDER)["scheduler"]
-    config = getattr(diffusers, base[1]).load_config(DEMO_FOLDER, subfolder="scheduler")
-    oracle.scheduler = getattr(diffusers, kind).from_config(config, **changes)
+def plain(
+    oracle: StableDiffusionXLPipeline, scheduler: str, schedule: dict[str, Any] | None = None, **options: Any
+) -> np.ndarray:
+    oracle.scheduler = scheduler_of(scheduler, **(schedule or {}))
     image = oracle(
-        **{"prompt": "red apple", "num_inference_steps": 6, "guidance_scale": 5.0, "height": 64, "width": 64}
+        **{"prompt": "red apple", "num_inference_steps": 4, "guidance_scale": 5.0, "height": 64, "width": 64}
         | options,
         generator=torch.Generator("cpu").manual_seed(7),
     ).images[0]
@@ -74,7 +41,7 @@ def plain(oracle: StableDiffusionXLPipeline, scheduler: str, **options: Any) -> 
 
 
 def ours(engine: Engine, outputs: OutputFolder, **fields: Any) -> np.ndarray:
-    request = make_request(**({"steps": 6, "guidance_scale": 5.0, "negative_prompt": ""} | fields))
+    request = make_request(**({"steps": 4, "guidance_scale": 5.0, "negative_prompt": ""} | fields))
     result = engine.run(request, outputs, ignore)
     return np.asarray(Image.open(outputs.folder / result.images[0].filename)).astype(int)
 
@@ -112,6 +79,36 @@ def test_the_other_fields_mean_what_diffusers_means(
 ) -> None:
     difference = ours(engine, outputs, **fields) - plain(oracle, "default", **options)
     assert np.abs(difference).max() <= 1
+
+
+V_PREDICTION = {"prediction_type": "v_prediction"}
+ZERO_SNR = V_PREDICTION | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "schedule", "options"),
+    [
+        ({"prediction_type": "v_prediction"}, V_PREDICTION, {}),
+        ({"prediction_type": "v_prediction", "zero_snr": True}, ZERO_SNR, {"guidance_rescale": 0.7}),
+        (
+            {"prediction_type": "v_prediction", "zero_snr": True, "guidance_rescale": 0.2},
+            ZERO_SNR,
+            {"guidance_rescale": 0.2},
+        ),
+        ({"guidance_rescale": 0.5}, {}, {"guidance_rescale": 0.5}),
+    ],
+)
+def test_what_the_unet_predicts_can_be_set_by_the_request(
+    fields: dict[str, Any],
+    schedule: dict[str, Any],
+    options: dict[str, Any],
+    oracle: StableDiffusionXLPipeline,
+    engine: Engine,
+    outputs: OutputFolder,
+) -> None:
+    got = ours(engine, outputs, **fields)
+    assert np.abs(got - plain(oracle, "default", schedule, **options)).max() <= 1
+    assert np.abs(got - plain(oracle, "default")).max() > 10
 
 
 def test_the_oracle_tells_pictures_apart(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ecurie.errors import WeightsInvalid, WeightsMissing
+from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.formats.diffusers_folder import read_folder
 from tests.conftest import DEMO_FOLDER
 
@@ -17,15 +18,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_demo_folder_is_read() -> None:
-    facts = read_folder(DEMO_FOLDER)
-    assert (facts.size, facts.factor, facts.text_layers) == ((64, 64), 4, 3)
-    assert set(facts.variants.values()) == {None}
+    found = read_checkpoint(ModelFiles(DEMO_FOLDER))
+    assert (found.size, found.factor, found.text_layers) == ((64, 64), 4, 3)
+    assert {source.file.parent.name for source in found.parts.tensors["vae"].values()} == {"vae"}
 
 
 def test_the_half_precision_variant_is_preferred(folder: Path) -> None:
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
-    assert read_folder(folder).variants["unet"] == "fp16"
+    files = {source.file.name for source in read_folder(folder).tensors["unet"].values()}
+    assert files == {"diffusion_pytorch_model.fp16.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_configurations_that_lack_what_is_needed_are_refused(
     if file.endswith("index.json"):
         (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(WeightsInvalid):
-        read_folder(folder)
+        read_checkpoint(ModelFiles(folder))
 
 
 @pytest.mark.parametrize("header", [b"[]", b"55", b'{"a": 1}', b'{"a": {"data_offsets": [0]}}', b"[" * 5000])
@@ -100,7 +102,7 @@ def test_headers_of_another_form_are_refused(folder: Path, header: bytes) -> Non
 
 
 def test_replaced_weights_change_the_stamp(folder: Path) -> None:
-    before = read_folder(folder).stamp
+    before = read_checkpoint(ModelFiles(folder)).stamp
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes())
-    assert read_folder(folder).stamp != before
+    assert read_checkpoint(ModelFiles(folder)).stamp != before

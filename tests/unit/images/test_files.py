@@ -11,7 +11,8 @@ from PIL import Image
 
 from ecurie.domain import Setup
 from ecurie.errors import StorageFull
-from ecurie.images.files import OutputFolder, remove_partial_files
+from ecurie.images.files import OutputFolder
+from ecurie.images.whole_files import remove_partial_files
 from tests.unit.jobs.test_store import REQUEST
 
 SETUP = Setup("cpu", "float32", "EulerDiscreteScheduler", {})

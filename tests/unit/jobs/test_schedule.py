@@ -23,7 +23,9 @@ waiting_jobs = st.lists(
     max_size=20,
     unique_by=lambda job: job.seq,
 )
-held_states = st.builds(Held, model=st.sampled_from(MODELS), stack=st.sampled_from(STACKS))
+held_states = st.builds(
+    Held, model=st.sampled_from(MODELS), stack=st.sampled_from(STACKS), since=st.floats(0, 100)
+)
 
 
 def job(
@@ -61,29 +63,56 @@ def test_the_choice_has_the_highest_priority_and_ignores_the_order_of_the_list(
 
 def test_a_long_backlog_alone_does_not_end_affinity() -> None:
     jobs = [job(1, model="b"), job(2, model="a")]
-    assert choose(jobs, Held("a", ""), 10_000, 30) == jobs[1]
+    assert choose(jobs, Held("a", "", since=9_990), 10_000, 30) == jobs[1]
 
 
-def test_a_job_overtaken_too_long_goes_first() -> None:
-    jobs = [job(1, model="b", overtaken_at=100), job(2, model="a")]
-    assert choose(jobs, Held("a", ""), 129, 30) == jobs[1]
-    assert choose(jobs, Held("a", ""), 130, 30) == jobs[0]
+def test_after_a_long_visit_the_oldest_job_s_model_is_next() -> None:
+    jobs = [job(1, model="b"), job(2, model="a"), job(3, model="b", stack="s")]
+    assert choose(jobs, Held("a", "s", since=100), 129, 30) == jobs[1]
+    assert choose(jobs, Held("a", "s", since=100), 130, 30) == jobs[0]
+
+
+def test_many_overdue_jobs_of_three_models_do_not_make_it_first_come_first_served() -> None:
+    """The visit, not the age of the jobs, says when to go: else a long queue would switch at each job."""
+    jobs = [job(seq, model=MODELS[seq % 3], overtaken_at=0) for seq in range(30)]
+    held, order = Held("a", "", since=1000), []
+    for now in range(1000, 1010):
+        chosen = choose(jobs, held, now, 30)
+        assert chosen is not None
+        order.append(chosen.model)
+        jobs.remove(chosen)
+        held = held.after(chosen.model, chosen.stack, now)
+    assert order == ["a"] * 10
+
+
+def test_a_job_that_another_stack_overtook_too_long_goes_first_on_its_model() -> None:
+    jobs = [job(1, stack="t", overtaken_at=100), job(2, stack="s")]
+    held = Held("a", "s", since=100)
+    assert choose(jobs, held, 129, 30) == jobs[1]
+    assert choose(jobs, held, 130, 30) == jobs[0]
+
+
+def test_a_visit_begins_with_the_model_and_goes_on_with_its_stacks() -> None:
+    held = Held().after("a", "s", 10).after("a", "t", 20)
+    assert held == Held("a", "t", since=10)
+    assert held.after("b", "", 30) == Held("b", "", since=30)
 
 
 @given(waiting_jobs, held_states, st.floats(1, 50))
 def test_nobody_starves(jobs: list[Waiting], held: Held, max_overtake: float) -> None:
-    """While favoured jobs keep coming, one a `max_overtake`, every job of the top priority still runs."""
+    """While jobs for what the worker holds keep coming, every job of the top priority still runs."""
     top = max((job.priority for job in jobs), default=0)
     remaining = [dataclasses.replace(job, overtaken_at=None) for job in jobs if job.priority == top]
     mine = {job.id for job in remaining}
-    now, seq = 100.0, 20_000
-    for _ in range(2 * len(jobs) + 2):
-        now += max_overtake
+    now, seq = 200.0, 20_000
+    for _ in range(8 * len(jobs) + 8):
+        now += max_overtake / 2
         seq += 1
         favoured = job(seq, priority=top, model=held.model or "a", stack=held.stack or "")
         waiting = [*remaining, favoured]
         chosen = choose(waiting, held, now, max_overtake)
         assert chosen is not None
+        held = held.after(chosen.model, chosen.stack, now)
         remaining = [
             dataclasses.replace(job, overtaken_at=now)
             if job.overtaken_at is None and job.seq < chosen.seq

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_the_migrations_make_the_table_that_the_code_uses(store: JobStore, tmp_p
 
 
 def test_the_database_survives_a_power_cut_after_a_commit(store: JobStore) -> None:
-    with store._engine.connect() as connection:
+    with store.database.connect() as connection:
         assert connection.execute(sql.text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(sql.text("PRAGMA synchronous")).scalar() == 2  # FULL
 
@@ -175,18 +176,18 @@ def test_a_job_that_affinity_overtook_is_marked_once(store: JobStore) -> None:
     older, newer = add(store, model="b"), add(store, model="a")
 
     def overtaken_at() -> object:
-        with store._engine.connect() as connection:
+        with store.database.connect() as connection:
             return connection.execute(
                 sql.text(f"SELECT overtaken_at FROM jobs WHERE id = '{older}'")
             ).scalar()
 
-    taken = store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=30)
+    taken = store.claim("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30)
     assert taken is not None
     assert taken.job.id == newer
     first = overtaken_at()
     assert first is not None
     add(store, model="a")
-    assert store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=30) is not None
+    assert store.claim("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30) is not None
     assert overtaken_at() == first
     due = store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=0)
     assert due is not None

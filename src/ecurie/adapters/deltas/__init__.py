@@ -11,7 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ecurie.adapters.deltas import full, glora, ia3, loha, lokr, lora, oft
+from ecurie.adapters.deltas import full, glora, ia3, loha, lokr, lora, oft, peft_oft
 
 
 class Delta(Protocol):
@@ -24,6 +24,7 @@ ALGORITHMS: dict[str, Callable[[Mapping[str, Tensor]], Delta]] = {
     "LoKr": lokr.read,
     "GLoRA": glora.read,
     "(IA)^3": ia3.read,
+    "OFT": peft_oft.read,
     "Diag-OFT": oft.read_diagonal,
     "BOFT": oft.read_butterfly,
     "full": full.read,

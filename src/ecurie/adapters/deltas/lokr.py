@@ -1,11 +1,13 @@
 """LoKr: ΔW = (alpha / rank) · w1 ⊗ w2, either whole or a product of factors, w2 also with a Tucker core.
 
 Source: Edalati et al. 2022, KronA (arXiv:2212.10650), as trained by LyCORIS (arXiv:2309.14859). Where both
-are whole there is no rank, and the scale is 1 whatever alpha says.
+are whole there is no rank: LyCORIS' scale is then 1 whatever alpha says; PEFT divides by the rank of its
+configuration. Rank-stabilised and whole, LyCORIS scales by √dim and writes dim · √dim as alpha.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,4 +44,9 @@ def read(tensors: Mapping[str, Tensor]) -> LoKr:
     else:
         a, b = tensors["lokr_w2_a"], tensors["lokr_w2_b"]
         w2, rank = (a @ b.reshape(b.shape[0], -1)).reshape(a.shape[0], *b.shape[1:]), b.shape[0]
-    return LoKr(w1, w2, 1.0 if rank is None else alpha_over_rank(tensors, rank))
+    if "peft_rank" in tensors:
+        rank = int(tensors["peft_rank"])
+    if rank is None:
+        stabilised = "rank_stabilised" in tensors and "alpha" in tensors
+        return LoKr(w1, w2, math.cbrt(float(tensors["alpha"])) if stabilised else 1.0)
+    return LoKr(w1, w2, alpha_over_rank(tensors, rank))

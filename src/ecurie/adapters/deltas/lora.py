@@ -42,8 +42,7 @@ def read(tensors: Mapping[str, Tensor]) -> Lora:
     return Lora(tensors["up"].reshape(-1, rank), down, scale)
 
 
-def sum_of(pairs: Sequence[tuple[Lora, float]], weight: Tensor) -> Tensor:
-    """The summed ΔW of several LoRAs as one product of their concatenated factors."""
+def factors_of(pairs: Sequence[tuple[Lora, float]]) -> tuple[Tensor, Tensor]:
+    """Several LoRAs as one: `up` out×Σrank with their scales in it, `down` Σrank×(in·kernel)."""
     up = torch.cat([lora.up * (lora.scale * multiplier) for lora, multiplier in pairs], dim=1)
-    down = torch.cat([lora.down for lora, _ in pairs], dim=0)
-    return (up @ down).reshape(weight.shape)
+    return up, torch.cat([lora.down for lora, _ in pairs], dim=0)

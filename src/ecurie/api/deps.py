@@ -1,0 +1,26 @@
+"""What routes get from the running application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from ecurie.service import Service
+
+POLL_SECONDS = 0.05
+
+
+def get_service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def get_workers(request: Request) -> list[dict[str, Any]]:
+    ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
+    return ready_workers()
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

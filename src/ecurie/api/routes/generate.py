@@ -1,0 +1,84 @@
+"""Asking for images, and getting them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from ecurie.api import schemas
+from ecurie.api.deps import POLL_SECONDS, ServiceDep
+from ecurie.domain import Job
+from ecurie.images.formats import format_of
+from ecurie.requests.body import GenerateBody
+from ecurie.service import Service
+
+router = APIRouter()
+
+
+LONGEST_WAIT = 600.0
+
+
+def wanted_wait(
+    wait: Annotated[
+        float,
+        Query(ge=0, le=LONGEST_WAIT, description="Answer with the result, after at most this many seconds."),
+    ] = 0,
+    prefer: Annotated[str, Header(description="`wait=N` does the same as the parameter.")] = "",
+) -> float:
+    for preference in prefer.split(","):
+        name, _, seconds = preference.partition("=")
+        if name.strip().casefold() == "wait" and seconds.strip().isdecimal():
+            return min(float(seconds), LONGEST_WAIT)
+    return wait
+
+
+@router.post(
+    "/generate",
+    status_code=202,
+    responses={200: {"model": schemas.JobOut, "description": "The job has ended within the wait"}},
+)
+async def generate(
+    body: GenerateBody,
+    service: ServiceDep,
+    wait: Annotated[float, Depends(wanted_wait)],
+    request: Request,
+    response: Response,
+) -> schemas.JobOut:
+    """Queue a generation; 202 with its id, or 200 with the ended job when it ends within the wait."""
+    job = await run_in_threadpool(service.submit, body)
+    return await answer(job, service, wait, request, response)
+
+
+async def answer(
+    job: Job, service: Service, wait: float, request: Request, response: Response
+) -> schemas.JobOut:
+    """200 with the ended job if it ends within the wait, else as the route says."""
+    if wait > 0:
+        job = await _wait_for_end(service, job, wait, request)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    if job.state.ended:
+        response.status_code = 200
+    return schemas.job_out(job)
+
+
+async def _wait_for_end(service: Service, job: Job, seconds: float, request: Request) -> Job:
+    """The job as it is at its end, after `seconds`, or when the client leaves or the server stops."""
+    deadline = time.monotonic() + seconds
+    while not job.state.ended and time.monotonic() < deadline:
+        if request.app.state.stopping() or await request.is_disconnected():
+            break
+        await asyncio.sleep(POLL_SECONDS)
+        job = await run_in_threadpool(service.job, job.id)
+    return job
+
+
+@router.get("/outputs/{filename}", response_class=FileResponse)
+def get_output(filename: str, service: ServiceDep) -> FileResponse:
+    """A finished image, with its parameters and manifest inside unless `metadata` was off."""
+    file = service.output(filename)
+    return FileResponse(file, media_type=f"image/{format_of(file)}")

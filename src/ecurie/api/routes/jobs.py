@@ -1,0 +1,71 @@
+"""Jobs: listed, followed, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from ecurie.api import schemas
+from ecurie.api.deps import POLL_SECONDS, ServiceDep
+from ecurie.api.replay_schemas import ManifestsOut
+from ecurie.domain import Job, JobState
+
+router = APIRouter()
+
+
+@router.get("/jobs")
+def list_jobs(
+    service: ServiceDep,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    state: JobState | None = None,
+) -> schemas.JobsOut:
+    """The newest jobs first."""
+    return schemas.JobsOut(jobs=[schemas.job_out(job) for job in service.jobs(limit, state)])
+
+
+@router.get("/jobs/{job_id}")
+def get_job(job_id: str, service: ServiceDep) -> schemas.JobOut:
+    return schemas.job_out(service.job(job_id))
+
+
+@router.get("/jobs/{job_id}/manifests")
+def get_manifests(job_id: str, service: ServiceDep) -> ManifestsOut:
+    """How each image of a job was made; empty while there are none."""
+    return ManifestsOut(manifests=[asdict(manifest) for manifest in service.manifests(job_id)])
+
+
+@router.delete("/jobs/{job_id}")
+def cancel_job(job_id: str, service: ServiceDep) -> schemas.JobOut:
+    """Cancel: a queued job at once, a running one within a step."""
+    return schemas.job_out(service.cancel(job_id))
+
+
+async def known_job(job_id: str, service: ServiceDep) -> Job:
+    return await run_in_threadpool(service.job, job_id)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+async def job_events(
+    job: Annotated[Job, Depends(known_job)], service: ServiceDep, request: Request
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: `state` and `step` as they change; the last `state` carries the ended job."""
+    state: JobState | None = None
+    progress = None
+    while not request.app.state.stopping():
+        if job.state is not state:
+            state = job.state
+            yield ServerSentEvent(event="state", data=schemas.job_out(job).model_dump(mode="json"))
+        if job.state.ended:
+            return
+        if job.progress != progress:
+            progress = job.progress
+            data = schemas.progress_out(progress).model_dump(exclude_none=True)
+            yield ServerSentEvent(event="step", data=data)
+        await asyncio.sleep(POLL_SECONDS)
+        job = await run_in_threadpool(service.job, job.id)

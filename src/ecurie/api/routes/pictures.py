@@ -1,0 +1,40 @@
+"""Pictures that clients send, to start from or to be looked at."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+
+from ecurie.api import schemas
+from ecurie.api.deps import ServiceDep
+from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
+
+router = APIRouter()
+
+BODY = {"requestBody": {"required": True, "content": PICTURE_CONTENT}}
+
+
+@router.post("/images", status_code=201, openapi_extra=BODY)
+async def add_picture(request: Request, response: Response, service: ServiceDep) -> schemas.PictureOut:
+    """Keep a PNG, WebP or JPEG file, sent as the form field `file` or as the body itself.
+
+    What it is, its content tells. The same file again has the same id.
+    """
+    content = await sent_file(request)
+    picture = schemas.picture_out(await run_in_threadpool(service.pictures.add, content, "file"))
+    response.headers["Location"] = picture.url
+    return picture
+
+
+@router.get("/images/{picture_id}", response_class=FileResponse)
+def get_picture(picture_id: str, service: ServiceDep) -> FileResponse:
+    """The file as it was sent."""
+    picture = service.pictures.find(picture_id)
+    return FileResponse(picture.use.file, media_type=picture.media_type)
+
+
+@router.delete("/images/{picture_id}", status_code=204)
+def remove_picture(picture_id: str, service: ServiceDep) -> None:
+    """Jobs that wait for it will fail."""
+    service.pictures.remove(picture_id)

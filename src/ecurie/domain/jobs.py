@@ -1,0 +1,68 @@
+"""A job: its state, its progress, its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ecurie.domain.requests import GenerationRequest
+from ecurie.domain.results import JobResult
+from ecurie.errors import EcurieError
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+HELD_STATES = frozenset({JobState.PREPARING, JobState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`step` of `total` denoising steps, over all images of the request; while files are downloaded, the
+    bytes that are here and those in all (None: not told)."""
+
+    phase: str
+    step: int
+    total: int
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job ended without a picture, for people (`message`, `remedy`) and programs (`code`)."""
+
+    code: str
+    message: str
+    remedy: str | None = None
+
+    @classmethod
+    def of(cls, error: EcurieError) -> JobFailure:
+        return cls(error.code, str(error), error.remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str
+    state: JobState
+    request: GenerationRequest
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    queue_position: int | None = None
+    progress: Progress = field(default_factory=lambda: Progress("queued", 0, 0))
+    result: JobResult | None = None
+    failure: JobFailure | None = None
