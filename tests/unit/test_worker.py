@@ -20,7 +20,9 @@ from ecurie.errors import JobCancelled, StorageFull
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
-from ecurie.worker import StopSign, Worker, announce
+from ecurie.worker.loop import Worker
+from ecurie.worker.process import announce
+from ecurie.worker.stop import StopSign
 from tests.unit.jobs.test_store import REQUEST, RESULT
 
 Behaviour = Callable[[Callable[[Progress], None]], JobResult]
@@ -93,7 +95,7 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
         write(*arguments)
 
     monkeypatch.setattr(store, "succeed", refuse_twice)
-    monkeypatch.setattr("ecurie.worker.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("ecurie.worker.loop.RETRY_SECONDS", 0.01)
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
 

@@ -1,0 +1,1 @@
+"""The worker process: claims jobs, makes their images, writes the outcome."""

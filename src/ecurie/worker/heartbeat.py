@@ -1,0 +1,45 @@
+"""Keeping a lease while a job runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import OperationalError
+
+from ecurie.errors import LeaseLost
+from ecurie.jobs.store import Claim, JobStore
+from ecurie.worker.reporter import Reporter
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def heartbeat(
+    store: JobStore, claim: Claim, reporter: Reporter, *, lease: float, stall: float
+) -> Iterator[None]:
+    """Renews the lease from a thread (`lease` and `stall` in seconds), so that a long model load keeps it, until the job has stalled."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(lease / 3):
+            if time.monotonic() - reporter.last_sign > stall:
+                log.error("job %s: no progress for %.0f s, its lease is given up", claim.job.id, stall)
+                return
+            try:
+                store.renew(claim, lease)
+            except LeaseLost:
+                return
+            except OperationalError as error:
+                log.error("cannot renew the lease: %s", error.orig)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

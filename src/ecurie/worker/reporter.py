@@ -1,0 +1,35 @@
+"""What a running job tells the store, and hears from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ecurie.domain import Progress
+from ecurie.errors import JobInterrupted
+from ecurie.jobs.store import Claim, JobStore
+from ecurie.worker.stop import StopSign
+
+REPORT_SECONDS = 0.1
+
+
+class Reporter:
+    """Passes progress to the store, and stop signs and cancellation to the engine."""
+
+    def __init__(self, store: JobStore, claim: Claim, stop: StopSign, announce: Callable[[], None]):
+        self._store, self._claim, self._stop, self._announce = store, claim, stop, announce
+        self._phase, self._reported_at = "", 0.0
+        self.last_sign = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        self.last_sign = time.monotonic()
+        if self._stop.overdue:
+            raise JobInterrupted("the worker is stopping")
+        now = time.monotonic()
+        if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
+            self._store.check(self._claim)
+            return
+        self._store.report(self._claim, progress)
+        if progress.phase != self._phase:
+            self._announce()
+        self._phase, self._reported_at = progress.phase, now
