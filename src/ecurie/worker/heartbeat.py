@@ -21,7 +21,10 @@ log = logging.getLogger(__name__)
 def heartbeat(
     store: JobStore, claim: Claim, reporter: Reporter, *, lease: float, stall: float
 ) -> Iterator[None]:
-    """Renews the lease from a thread (`lease` and `stall` in seconds), so that a long model load keeps it, until the job has stalled."""
+    """Renews the lease from a thread, so that a long model load keeps it, until the job has stalled.
+
+    `lease` and `stall` in seconds.
+    """
     done = threading.Event()
 
     def beat() -> None:
