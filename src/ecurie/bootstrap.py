@@ -100,7 +100,7 @@ def make_store(settings: Settings) -> JobStore:
     from ecurie.jobs.store import JobStore
 
     make_data_dir(settings)
-    return JobStore(settings.database_url)
+    return JobStore(settings.store_url)
 
 
 def make_service(settings: Settings, store: JobStore) -> Service:
