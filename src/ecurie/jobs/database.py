@@ -48,6 +48,7 @@ def open_database(url: str) -> sql.Engine:
     try:
         _migrate(place)
     except OperationalError as error:
+        engine.dispose()
         where = place.set(query={}).render_as_string(hide_password=True)
         raise SetupError(
             f"the database {where} cannot be used: {str(error.orig).strip()}",

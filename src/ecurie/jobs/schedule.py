@@ -56,10 +56,11 @@ def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: flo
     top = max(job.priority for job in waiting)
     candidates = sorted((job for job in waiting if job.priority == top), key=lambda job: job.place)
     visited = [job for job in candidates if job.model == held.model]
-    if not visited or (now - held.since >= max_overtake and candidates[0].model != held.model):
+    visit_is_over = now - held.since >= max_overtake and candidates[0].model != held.model
+    if max_overtake == 0 or not visited or visit_is_over:
         return candidates[0]
     first = visited[0]
-    if max_overtake == 0 or (first.overtaken_at is not None and now - first.overtaken_at >= max_overtake):
+    if first.overtaken_at is not None and now - first.overtaken_at >= max_overtake:
         return first
     return next((job for job in visited if job.stack == held.stack), first)
 
