@@ -121,7 +121,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded
+    from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
     from ecurie.images.whole_files import remove_partial_files
     from ecurie.supervisor import Supervisor, WorkerOptions
 
@@ -129,7 +129,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         remove_partial_files(folder)
     store = make_store(settings)
     service = make_service(settings, store)
-    service.remove_old_pictures(settings.keep_uploads_days)
+    retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
@@ -171,6 +171,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
+    retention.start()
     print(_welcome(settings), file=sys.stderr, flush=True)
     try:
         server.run(sockets=[listener])
@@ -179,6 +180,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        retention.stop()
         supervisor.stop()
         store.close()
     if setup_failed.is_set():

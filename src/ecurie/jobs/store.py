@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from ecurie.errors import JobFinished, JobStarted, QueueFull, UnknownJob
 from ecurie.jobs.claims import Claims
 from ecurie.jobs.database import client_connection, open_database
 from ecurie.jobs.leases import Leases
-from ecurie.jobs.rows import to_job, to_json
+from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
 from ecurie.jobs.turns import first_turn, turns_from
 from ecurie.jobs.writes import watch_writes
@@ -109,6 +109,13 @@ class JobStore:
         with client_connection(self.database) as connection:
             rows = connection.execute(query).mappings().all()
             return [to_job(row, self._position(connection, row)) for row in rows]
+
+    def unfinished(self) -> Iterator[GenerationRequest]:
+        """The requests of all jobs that wait or run."""
+        query = sql.select(jobs.c.request).where(jobs.c.state.in_({JobState.QUEUED, *HELD_STATES}))
+        with client_connection(self.database) as connection:
+            for request in connection.execute(query).scalars():
+                yield REQUEST.validate_json(request)
 
     def cells(self, sweep: str) -> list[Job]:
         """A sweep's jobs, in the order of its cells."""
