@@ -102,6 +102,10 @@ class Service:
     def jobs(self, limit: int, state: JobState | None) -> list[Job]:
         return self.store.latest(limit, state)
 
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now."""
+        return self.store.changed_of(known)
+
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
 
