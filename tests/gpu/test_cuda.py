@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from bench.parity import scheduler_of
 from ecurie.domain import JobResult
@@ -24,7 +26,7 @@ from ecurie.engine.residency import Budgets
 from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.images.files import OutputFolder
 from tests.conftest import DEMO_FOLDER
-from tests.unit.conftest import ignore, make_picture_request, make_request
+from tests.unit.conftest import ignore, make_picture_request, make_request, request_of
 from tests.unit.ip_adapters import PLAIN, catalog_with, request_with, save_plus
 
 PLENTY = Budgets(10**12, 10**12)
@@ -105,12 +107,15 @@ def test_every_step_of_the_ladder_draws_the_same(
 
 
 def test_a_model_takes_over_the_memory_of_the_one_that_leaves(cuda: Compute, tmp_path: Path) -> None:
-    one = Engine(cuda, Budgets(10**12, 10**12, models=1))
-    pictures = {}
-    for model in ("sdxl-base", "pony-xl-v6", "sdxl-base", "pony-xl-v6"):
-        _, picture = draw(one, tmp_path, model=model, loras=LORAS[:1])
-        assert (pictures.setdefault(model, picture) == picture).all()
-    assert (pictures["sdxl-base"] != pictures["pony-xl-v6"]).any()
+    other = Path(shutil.copytree(DEMO_FOLDER, tmp_path / "other"))
+    weights = other / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({key: tensor * 0.9 for key, tensor in load_file(weights).items()}, weights)
+    alone = Engine(cuda, Budgets(10**12, 10**12, models=1))
+    pictures: dict[Path, np.ndarray] = {}
+    for folder in (DEMO_FOLDER, other) * 2:
+        _, picture = draw(alone, tmp_path, request_of(folder, loras=LORAS[:1]))
+        assert (pictures.setdefault(folder, picture) == picture).all()
+    assert (pictures[DEMO_FOLDER] != pictures[other]).any()
 
 
 def test_a_part_that_rests_at_the_host_is_copied_one_way_only(cuda: Compute) -> None:
