@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from ecurie.adapters.upload import Moved
 from ecurie.engine import placement
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
@@ -36,8 +37,18 @@ class Part:
 def stand_in(place: str) -> tuple[Model, dict[str, Part]]:
     parts = {name: Part(place) for name in NAMES}
     text_encoders = (parts["text_encoder"], parts["text_encoder_2"])
-    fake = SimpleNamespace(unet=parts["unet"], vae=parts["vae"], text_encoders=text_encoders)
+    patcher = SimpleNamespace(signature=lambda _name: ())
+    fake = SimpleNamespace(unet=parts["unet"], vae=parts["vae"], text_encoders=text_encoders, patcher=patcher)
     return cast(Model, fake), parts
+
+
+@pytest.fixture(autouse=True)
+def moved_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(part: Part, device: torch.device) -> Moved:
+        part.to(device)
+        return []
+
+    monkeypatch.setattr(placement, "move", move)
 
 
 def on_device(parts: dict[str, Part]) -> set[str]:
