@@ -280,3 +280,19 @@ def test_the_newest_jobs_are_listed_first(store: JobStore) -> None:
         "failed": 0,
         "cancelled": 0,
     }
+
+
+def test_of_known_jobs_those_that_changed_are_told(store: JobStore) -> None:
+    ids = [add(store) for _ in range(4)]
+    known = [store.get(job_id) for job_id in ids]
+    assert store.changed_of(known) == []
+    taken = claim(store)
+    store.claims.report(taken, Progress("denoising", 1, 60))
+    changed = sorted(store.changed_of(known), key=lambda job: ids.index(job.id))
+    assert changed == [store.get(job_id) for job_id in ids]
+    assert changed[0].queue_position is None
+    store.cancel(ids[3])
+    assert [job.id for job in store.changed_of(changed)] == ids[3:]
+    store.claims.succeed(taken, RESULT)
+    (first,) = store.changed_of([changed[0]])
+    assert (first.id, first.result) == (ids[0], RESULT)
