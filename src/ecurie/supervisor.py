@@ -167,6 +167,7 @@ class Supervisor:
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out."""
         leases_count = self._leases_count()
+        self._store.forget_old_previews()
         for held in self._store.held():
             alive = is_alive(self._lock_file(held.worker))
             if alive and (not leases_count or held.lease_until >= time.time()):

@@ -72,6 +72,12 @@ def serve(
     reference_image: Annotated[
         Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
     ] = None,
+    previews: Annotated[
+        bool | None, typer.Option("--previews/--no-previews", help="Small pictures of what a job draws.")
+    ] = None,
+    preview_decoder: Annotated[
+        Path | None, typer.Option(help="AutoencoderTiny for previews, a folder or file.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""

@@ -30,6 +30,7 @@ from ecurie.domain import (
 )
 from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, StorageFull, UnknownJob, WorkerDied
 from ecurie.jobs.database import Writes, open_database
+from ecurie.jobs.previews import forget_all_but_running, forget_preview, keep_preview, with_preview
 from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
@@ -110,7 +111,8 @@ class JobStore:
             row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
             if row is None:
                 raise UnknownJob(f"there is no job '{job_id}'")
-            return to_job(row, self._position(connection, row))
+            job = to_job(row, self._position(connection, row))
+            return with_preview(connection, job) if job.state in HELD_STATES else job
 
     def latest(self, limit: int, state: JobState | None) -> list[Job]:
         """The newest jobs first."""
@@ -200,7 +202,10 @@ class JobStore:
         self._change(claim, lease_until=time.time() + lease_seconds)
 
     def report(self, claim: Claim, progress: Progress) -> None:
-        """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
+        """Write the progress, and its preview if there is a new one.
+
+        Raises LeaseLost, or JobCancelled when the client asked for it.
+        """
         state = JobState.PREPARING if progress.step == 0 else JobState.RUNNING
         self._change(
             claim,
@@ -210,7 +215,11 @@ class JobStore:
             total=progress.total,
             bytes_done=progress.bytes_done,
             bytes_total=progress.bytes_total,
+            drawing_at=sql.func.coalesce(jobs.c.drawing_at, time.time()) if progress.step else None,
         )
+        if progress.preview is not None:
+            with self.database.connect() as connection:
+                keep_preview(connection, claim.job.id, progress.preview, _owned(claim))
         self.check(claim)
 
     def settle(self, claim: Claim, request: GenerationRequest, stack: str) -> None:
@@ -231,19 +240,19 @@ class JobStore:
         """The commit of a job. Raises LeaseLost."""
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._change(claim, **ended, result=to_json(result), lease_until=None)
+        self._leave(claim, **ended, result=to_json(result), lease_until=None)
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
-        self._change(claim, **ended, failure=to_json(failure), lease_until=None)
+        self._leave(claim, **ended, failure=to_json(failure), lease_until=None)
 
     def end_cancelled(self, claim: Claim) -> None:
         ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
-        self._change(claim, **ended, lease_until=None)
+        self._leave(claim, **ended, lease_until=None)
 
     def give_back(self, claim: Claim) -> None:
         """Return a job to the queue at its old place; this run does not count as an attempt."""
-        self._change(claim, **_QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+        self._leave(claim, **_QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
 
     def held(self) -> list[HeldJob]:
         columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
@@ -269,6 +278,7 @@ class JobStore:
             if connection.execute(
                 cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
             ).rowcount:
+                forget_all_but_running(connection)
                 return
             if held.attempt >= max_attempts:
                 ended = {
@@ -279,6 +289,7 @@ class JobStore:
                 connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
             else:
                 connection.execute(sql.update(jobs).where(*mine).values(**_QUEUED_AGAIN))
+            forget_all_but_running(connection)
 
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""
@@ -292,6 +303,16 @@ class JobStore:
         with self.database.connect() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state.value: found.get(state.value, 0) for state in JobState}
+
+    def forget_old_previews(self) -> None:
+        """Those of jobs that do not run; a worker that ends a job takes its own away."""
+        with self.database.connect() as connection:
+            forget_all_but_running(connection)
+
+    def _leave(self, claim: Claim, **values: Any) -> None:
+        self._change(claim, **values)
+        with self.database.connect() as connection:
+            forget_preview(connection, claim.job.id)
 
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)

@@ -1,8 +1,21 @@
-"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
+"""The tables of jobs, previews and sweeps. What a scheduler must see is in columns; what only people read is
+JSON."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
 
@@ -27,6 +40,7 @@ jobs = Table(
     Column("phase", String(40), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total", Integer, nullable=False),
+    Column("drawing_at", Float),
     Column("bytes_done", BigInteger),
     Column("bytes_total", BigInteger),
     Column("result", Text),
@@ -35,6 +49,16 @@ jobs = Table(
     Column("cell", Integer),
     Index("jobs_by_state", "state", "priority", "seq"),
     Index("jobs_by_sweep", "sweep", "cell"),
+    Index("jobs_by_end", "finished_at"),
+)
+
+previews = Table(
+    "previews",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("written_at", Float, nullable=False),
 )
 
 sweeps = Table(

@@ -26,7 +26,8 @@ class Reporter:
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
-        if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
+        recent = now - self._reported_at < REPORT_SECONDS
+        if progress.phase == self._phase and recent and progress.preview is None:
             self._store.check(self._claim)
             return
         self._store.report(self._claim, progress)
