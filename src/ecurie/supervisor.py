@@ -167,7 +167,6 @@ class Supervisor:
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out."""
         leases_count = self._leases_count()
-        self._store.forget_old_previews()
         for held in self._store.held():
             alive = is_alive(self._lock_file(held.worker))
             if alive and (not leases_count or held.lease_until >= time.time()):
@@ -177,6 +176,7 @@ class Supervisor:
             for worker in self._workers:
                 if alive and worker.name == held.worker:
                     worker.process.kill()
+        self._store.forget_old_previews()
 
     def _leases_count(self) -> bool:
         """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in

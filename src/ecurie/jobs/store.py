@@ -278,7 +278,6 @@ class JobStore:
             if connection.execute(
                 cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
             ).rowcount:
-                forget_all_but_running(connection)
                 return
             if held.attempt >= max_attempts:
                 ended = {
@@ -289,7 +288,6 @@ class JobStore:
                 connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
             else:
                 connection.execute(sql.update(jobs).where(*mine).values(**_QUEUED_AGAIN))
-            forget_all_but_running(connection)
 
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""

@@ -47,8 +47,6 @@ ENDS: list[Callable[[JobStore, Claim], object]] = [
     lambda store, taken: store.end_cancelled(taken),
     lambda store, taken: store.give_back(taken),
     lambda store, _taken: store.return_to_queue(held(store)),
-    lambda store, _taken: store.reap(held(store), 1),
-    lambda store, _taken: store.reap(held(store), 3),
 ]
 
 
@@ -63,6 +61,18 @@ def test_nothing_of_it_remains_when_the_job_leaves_its_worker(
     assert store.get(job_id).progress.preview is None
     with pytest.raises(LeaseLost):
         show(store, taken, 2)
+    assert kept(store) == 0
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_a_job_that_is_taken_away_shows_none_and_the_next_sweep_removes_it(
+    max_attempts: int, store: JobStore
+) -> None:
+    job_id, taken = add(store), claim(store)
+    show(store, taken, 1)
+    store.reap(held(store), max_attempts)
+    assert store.get(job_id).progress.preview is None
+    store.forget_old_previews()
     assert kept(store) == 0
 
 
