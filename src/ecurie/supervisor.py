@@ -113,6 +113,9 @@ class Supervisor:
                 continue
         return found
 
+    def ready_names(self) -> list[str]:
+        return [worker["name"] for worker in self.ready_workers()]
+
     def _watch(self) -> None:
         swept_at = 0.0
         while not self._stopping.is_set():

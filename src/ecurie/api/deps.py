@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 
 POLL_SECONDS = 0.05
@@ -17,10 +18,16 @@ def get_service(request: Request) -> Service:
     return service
 
 
+def get_forecasts(request: Request) -> Forecasts:
+    forecasts: Forecasts = request.app.state.forecasts
+    return forecasts
+
+
 def get_workers(request: Request) -> list[dict[str, Any]]:
     ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
     return ready_workers()
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
+ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]
 WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

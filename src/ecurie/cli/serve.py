@@ -123,6 +123,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     from ecurie.api.app import create_app
     from ecurie.bootstrap import make_service, make_store, preloaded
     from ecurie.images.whole_files import remove_partial_files
+    from ecurie.jobs.forecasts import Forecasts
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     for folder in (settings.outputs_dir, settings.uploads_dir):
@@ -150,6 +151,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         service,
         supervisor.ready_workers,
         lambda: server.should_exit,
+        Forecasts(store.database, supervisor.ready_names, settings.max_overtake_seconds),
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),

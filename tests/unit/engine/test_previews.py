@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,9 +37,8 @@ def engine(compute: Compute) -> Engine:
 
 
 @pytest.fixture(autouse=True)
-def every_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "SECONDS_BETWEEN", 0.0)
-    yield
 
 
 def run(engine: Engine, outputs: OutputFolder, request: Any) -> tuple[list[Preview], Image.Image, bytes]:
@@ -101,9 +99,7 @@ def test_a_masked_picture_has_previews(engine: Engine, outputs: OutputFolder) ->
     assert len(shown) == 4
 
 
-def test_the_picture_is_the_same_to_the_bit(
-    compute: Compute, engine: Engine, outputs: OutputFolder
-) -> None:
+def test_the_picture_is_the_same_to_the_bit(compute: Compute, engine: Engine, outputs: OutputFolder) -> None:
     plain = Engine(compute, Budgets(10**12, 0, models=1))
     without, _, expected = run(plain, outputs, make_request())
     _, _, content = run(engine, outputs, make_request())
