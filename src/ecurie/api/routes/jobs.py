@@ -93,7 +93,7 @@ async def _whole(job: Job, forecasts: Forecasts) -> schemas.JobOut:
 
 
 def _moved(before: schemas.QueueOut, now: schemas.QueueOut) -> bool:
-    """Whether the place in the queue is another, or the start by more than a second and a tenth of the wait."""
+    """Whether the place is another, or the start by more than a second and a tenth of the wait."""
     if before.position != now.position or before.estimated_start is None or now.estimated_start is None:
         return before != now
     wait = (now.estimated_start - datetime.now(UTC)).total_seconds()
