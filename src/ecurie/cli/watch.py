@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text
 from ecurie.cli.remote import Event, Remote, remote_of
-from ecurie.errors import ServerUnreachable
+from ecurie.errors import RequestError, ServerUnreachable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,11 +22,16 @@ ENDED = ("succeeded", "failed", "cancelled")
 FAILED, INTERRUPTED = 1, 130
 
 
-def watch(job_id: flags.JobId, url: flags.Url = None, data_dir: flags.DataDir = None) -> None:
+def watch(
+    job_id: Annotated[str | None, typer.Argument(help="A job's id [the newest job].")] = None,
+    url: flags.Url = None,
+    data_dir: flags.DataDir = None,
+) -> None:
     """Follow a job of a running server to its end; Ctrl-C leaves the job alone. Exit code 0: it succeeded."""
     from ecurie.settings import load_settings
 
     remote = remote_of(load_settings(data_dir=data_dir), url)
+    job_id = job_id or _newest(remote)
     try:
         job = _follow(remote, job_id)
     except KeyboardInterrupt:
@@ -40,6 +45,13 @@ def watch(job_id: flags.JobId, url: flags.Url = None, data_dir: flags.DataDir = 
         raise typer.Exit(FAILED)
     for image in job["result"]["images"]:
         print(f"{remote.url}{image['url']}  (seed {image['seed']}, {image['width']}x{image['height']})")
+
+
+def _newest(remote: Remote) -> str:
+    found = remote.get("/jobs", limit=1)["jobs"]
+    if not found:
+        raise RequestError(f"{remote.url} has no jobs yet", remedy="send one with POST /generate")
+    return str(found[0]["id"])
 
 
 def _follow(remote: Remote, job_id: str) -> dict[str, Any]:
