@@ -99,9 +99,9 @@ class Supervisor:
                 worker.process.wait()
             self._forget(worker)
         names = {worker.name for worker in self._workers}
-        for held in self._store.held():
+        for held in self._store.leases.held():
             if held.worker in names:
-                self._store.return_to_queue(held)
+                self._store.leases.return_to_queue(held)
 
     def ready_workers(self) -> list[dict[str, Any]]:
         """What each worker said of itself when it became ready."""
@@ -170,16 +170,16 @@ class Supervisor:
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out."""
         leases_count = self._leases_count()
-        for held in self._store.held():
+        for held in self._store.leases.held():
             alive = is_alive(self._lock_file(held.worker))
             if alive and (not leases_count or held.lease_until >= time.time()):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
-            self._store.reap(held, self._options.max_attempts)
+            self._store.leases.reap(held, self._options.max_attempts)
             for worker in self._workers:
                 if alive and worker.name == held.worker:
                     worker.process.kill()
-        self._store.forget_old_previews()
+        self._store.leases.forget_previews()
 
     def _leases_count(self) -> bool:
         """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in

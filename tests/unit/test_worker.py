@@ -54,7 +54,7 @@ def run_one(
     job_id = store.add(request, priority=0, stack="", max_queue=10).id
     options = load_settings(data_dir=tmp_path, **settings)
     worker = Worker("w1", cast(Engine, FakeEngine(behaviour)), store, options, StopSign(5))
-    claim = store.claim("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
+    claim = store.claims.take("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
     assert claim is not None
     worker._work(claim)
     return job_id
@@ -87,14 +87,14 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
     store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store is on the full disk too: the job does not run again, and the worker lives."""
-    write, refusals = store.succeed, iter([True, True, False])
+    write, refusals = store.claims.succeed, iter([True, True, False])
 
     def refuse_twice(*arguments: Any) -> None:
         if next(refusals):
             raise sql.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
         write(*arguments)
 
-    monkeypatch.setattr(store, "succeed", refuse_twice)
+    monkeypatch.setattr(store.claims, "succeed", refuse_twice)
     monkeypatch.setattr("ecurie.worker.loop.RETRY_SECONDS", 0.01)
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
@@ -125,7 +125,7 @@ def test_a_job_without_progress_loses_its_lease(
     )
     thread.start()
     time.sleep(1.2)
-    (held,) = store.held()
+    (held,) = store.leases.held()
     assert (held.lease_until > time.time()) is kept
     release.set()
     thread.join()
@@ -143,7 +143,7 @@ def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore,
     options = load_settings(data_dir=tmp_path)
     engine = cast(Engine, FakeEngine(behaviour))
     worker = Worker("w1", engine, store, options, StopSign(5), lambda: told.append(store.get(job_id).state))
-    claim = store.claim("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
+    claim = store.claims.take("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
     assert claim is not None
     worker._work(claim)
     assert len(told) == 3

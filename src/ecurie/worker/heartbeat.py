@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import OperationalError
 
 from ecurie.errors import LeaseLost
-from ecurie.jobs.store import Claim, JobStore
+from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.reporter import Reporter
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def heartbeat(
-    store: JobStore, claim: Claim, reporter: Reporter, *, lease: float, stall: float
+    claims: Claims, claim: Claim, reporter: Reporter, *, lease: float, stall: float
 ) -> Iterator[None]:
     """Renews the lease from a thread, so that a long model load keeps it, until the job has stalled.
 
@@ -33,7 +33,7 @@ def heartbeat(
                 log.error("job %s: no progress for %.0f s, its lease is given up", claim.job.id, stall)
                 return
             try:
-                store.renew(claim, lease)
+                claims.renew(claim, lease)
             except LeaseLost:
                 return
             except OperationalError as error:

@@ -16,8 +16,9 @@ from ecurie.errors import EcurieError, GenerationFailed, JobCancelled, JobInterr
 from ecurie.first_use import settle
 from ecurie.images.comparing import with_replay
 from ecurie.images.files import OutputFolder
+from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held, stack_of
-from ecurie.jobs.store import Claim, JobStore
+from ecurie.jobs.store import JobStore
 from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.settings import Settings
 from ecurie.worker.heartbeat import heartbeat
@@ -68,7 +69,7 @@ class Worker:
             if not self._store.changed() and time.monotonic() < self._look_again:
                 return None
             self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
-            return self._store.claim(
+            return self._store.claims.take(
                 self._name, self._held, lease_seconds=self._lease, max_overtake=self._max_overtake
             )
         except OperationalError as error:
@@ -80,38 +81,38 @@ class Worker:
     def _work(self, claim: Claim) -> None:
         job = claim.job
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
-        reporter = Reporter(self._store, claim, self._stop, self._announce)
-        with heartbeat(self._store, claim, reporter, lease=self._lease, stall=self._stall):
+        reporter = Reporter(self._store.claims, claim, self._stop, self._announce)
+        with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
             write, outcome = self._run(claim, reporter)
             self._announce()
             self._commit(write, claim, outcome)
 
     def _run(self, claim: Claim, reporter: Reporter) -> tuple[Callable[[], None], str]:
         """Make the images; returns how the store is told, and a word for the log."""
-        job, store = claim.job, self._store
+        job, claims = claim.job, self._store.claims
         outputs = OutputFolder(self._outputs_dir, job.id, job.created_at)
         try:
             request = self._settled(claim, reporter)
             result = self._engine.run(request, outputs, reporter)
             result = with_replay(result, request, self._outputs_dir)
         except JobCancelled:
-            return lambda: store.end_cancelled(claim), "cancelled"
+            return lambda: claims.end_cancelled(claim), "cancelled"
         except JobInterrupted:
-            return lambda: store.give_back(claim), "back in the queue"
+            return lambda: claims.give_back(claim), "back in the queue"
         except LeaseLost as error:
             return lambda: None, str(error)
         except EcurieError as error:
             failure = JobFailure.of(error)
-            return lambda: store.fail(claim, failure), f"failed: {error}"
+            return lambda: claims.fail(claim, failure), f"failed: {error}"
         except Exception as error:
             log.exception("job %s: unexpected error", job.id)
             unexpected = GenerationFailed(
                 f"{type(error).__name__}: {error}", remedy="see the server's log for the traceback"
             )
             failure = JobFailure.of(unexpected)
-            return lambda: store.fail(claim, failure), "failed"
+            return lambda: claims.fail(claim, failure), "failed"
         self._held = self._held.after(request.model, stack_of(request), time.time())
-        return lambda: store.succeed(claim, result), "succeeded"
+        return lambda: claims.succeed(claim, result), "succeeded"
 
     def _settled(self, claim: Claim, reporter: Reporter) -> GenerationRequest:
         """The job's request, once the files that it waits for are here."""
@@ -123,7 +124,7 @@ class Worker:
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
         pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
         request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
-        self._store.settle(claim, request, stack_of(request))
+        self._store.claims.settle(claim, request, stack_of(request))
         return request
 
     def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ecurie.domain import Progress
 from ecurie.errors import JobInterrupted
-from ecurie.jobs.store import Claim, JobStore
+from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.stop import StopSign
 
 REPORT_SECONDS = 0.1
@@ -16,8 +16,8 @@ REPORT_SECONDS = 0.1
 class Reporter:
     """Passes progress to the store, and stop signs and cancellation to the engine."""
 
-    def __init__(self, store: JobStore, claim: Claim, stop: StopSign, announce: Callable[[], None]):
-        self._store, self._claim, self._stop, self._announce = store, claim, stop, announce
+    def __init__(self, claims: Claims, claim: Claim, stop: StopSign, announce: Callable[[], None]):
+        self._claims, self._claim, self._stop, self._announce = claims, claim, stop, announce
         self._phase, self._reported_at = "", 0.0
         self.last_sign = time.monotonic()
 
@@ -28,9 +28,9 @@ class Reporter:
         now = time.monotonic()
         recent = now - self._reported_at < REPORT_SECONDS
         if progress.phase == self._phase and recent and progress.preview is None:
-            self._store.check(self._claim)
+            self._claims.check(self._claim)
             return
-        self._store.report(self._claim, progress)
+        self._claims.report(self._claim, progress)
         if progress.phase != self._phase:
             self._announce()
         self._phase, self._reported_at = progress.phase, now

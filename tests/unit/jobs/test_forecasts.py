@@ -24,7 +24,7 @@ def finish(store: JobStore, seconds: float) -> None:
     """One job, as if it had taken so long: 60 steps of a second, and what is around them."""
     add(store)
     taken = claim(store)
-    store.succeed(taken, dataclasses.replace(RESULT, timings=TIMINGS))
+    store.claims.succeed(taken, dataclasses.replace(RESULT, timings=TIMINGS))
     with store.database.connect() as connection:
         changed = sql.update(jobs).where(jobs.c.id == taken.job.id)
         connection.execute(changed.values(started_at=time.time() - seconds))
@@ -55,7 +55,7 @@ def test_estimates_come_from_the_jobs_that_ended(measured: JobStore) -> None:
 def test_a_running_job_s_end_comes_from_its_steps(measured: JobStore) -> None:
     job_id, taken = add(measured), claim(measured)
     queued = measured.get(add(measured))
-    measured.report(taken, Progress("denoising", 1, 60))
+    measured.claims.report(taken, Progress("denoising", 1, 60))
     with measured.database.connect() as connection:
         changed = sql.update(jobs).where(jobs.c.id == job_id)
         connection.execute(changed.values(step=11, drawing_at=time.time() - 21))
@@ -73,15 +73,15 @@ def test_when_drawing_began_is_kept_until_the_job_runs_again(store: JobStore) ->
 
     add(store)
     taken = claim(store)
-    store.report(taken, Progress("loading model", 0, 60))
+    store.claims.report(taken, Progress("loading model", 0, 60))
     assert drawing_at() is None
-    store.report(taken, Progress("denoising", 1, 60))
+    store.claims.report(taken, Progress("denoising", 1, 60))
     began = drawing_at()
-    store.report(taken, Progress("denoising", 2, 60))
+    store.claims.report(taken, Progress("denoising", 2, 60))
     assert began is not None
     assert drawing_at() == began
-    store.give_back(taken)
-    store.report(claim(store), Progress("loading model", 0, 60))
+    store.claims.give_back(taken)
+    store.claims.report(claim(store), Progress("loading model", 0, 60))
     assert drawing_at() is None
 
 

@@ -24,7 +24,7 @@ def kept(store: JobStore) -> int:
 
 def show(store: JobStore, taken: Claim, step: int) -> Preview:
     preview = Preview(step, f"picture {step}".encode())
-    store.report(taken, Progress("denoising", step, 60, preview=preview))
+    store.claims.report(taken, Progress("denoising", step, 60, preview=preview))
     return preview
 
 
@@ -33,7 +33,7 @@ def test_the_newest_preview_is_shown_with_the_running_job_alone(store: JobStore)
     assert store.get(job_id).progress.preview is None
     show(store, taken, 1)
     second = show(store, taken, 2)
-    store.report(taken, Progress("denoising", 3, 60))
+    store.claims.report(taken, Progress("denoising", 3, 60))
     progress = store.get(job_id).progress
     assert (progress, progress.preview) == (Progress("denoising", 3, 60), second)
     assert kept(store) == 1
@@ -42,11 +42,10 @@ def test_the_newest_preview_is_shown_with_the_running_job_alone(store: JobStore)
 
 
 ENDS: list[Callable[[JobStore, Claim], object]] = [
-    lambda store, taken: store.succeed(taken, RESULT),
-    lambda store, taken: store.fail(taken, JobFailure("generation-failed", "odd")),
-    lambda store, taken: store.end_cancelled(taken),
-    lambda store, taken: store.give_back(taken),
-    lambda store, _taken: store.return_to_queue(held(store)),
+    lambda store, taken: store.claims.succeed(taken, RESULT),
+    lambda store, taken: store.claims.fail(taken, JobFailure("generation-failed", "odd")),
+    lambda store, taken: store.claims.end_cancelled(taken),
+    lambda store, taken: store.claims.give_back(taken),
 ]
 
 
@@ -64,15 +63,22 @@ def test_nothing_of_it_remains_when_the_job_leaves_its_worker(
     assert kept(store) == 0
 
 
-@pytest.mark.parametrize("max_attempts", [1, 3])
+TAKEN_AWAY: list[Callable[[JobStore], object]] = [
+    lambda store: store.leases.reap(held(store), 1),
+    lambda store: store.leases.reap(held(store), 3),
+    lambda store: store.leases.return_to_queue(held(store)),
+]
+
+
+@pytest.mark.parametrize("take_away", TAKEN_AWAY)
 def test_a_job_that_is_taken_away_shows_none_and_the_next_sweep_removes_it(
-    max_attempts: int, store: JobStore
+    take_away: Callable[[JobStore], object], store: JobStore
 ) -> None:
     job_id, taken = add(store), claim(store)
     show(store, taken, 1)
-    store.reap(held(store), max_attempts)
+    take_away(store)
     assert store.get(job_id).progress.preview is None
-    store.forget_old_previews()
+    store.leases.forget_previews()
     assert kept(store) == 0
 
 
@@ -83,5 +89,5 @@ def test_what_a_dead_process_left_is_taken_away_and_running_jobs_keep_theirs(
     show(store, claim(store), 1)
     with store.database.connect() as connection:
         connection.execute(previews.insert().values(job_id="gone", step=1, image=b"x", written_at=0.0))
-    store.forget_old_previews()
+    store.leases.forget_previews()
     assert kept(store) == 1

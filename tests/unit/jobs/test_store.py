@@ -22,8 +22,10 @@ from ecurie.domain import (
     Timings,
 )
 from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, UnknownJob
+from ecurie.jobs.claims import Claim
+from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.schedule import Held
-from ecurie.jobs.store import Claim, HeldJob, JobStore
+from ecurie.jobs.store import JobStore
 from ecurie.jobs.table import metadata
 
 REQUEST = GenerationRequest(
@@ -62,13 +64,13 @@ def add(store: JobStore, *, priority: int = 0, **changes: object) -> str:
 
 
 def claim(store: JobStore, worker: str = "w1", *, lease: float = 30) -> Claim:
-    taken = store.claim(worker, Held(), lease_seconds=lease, max_overtake=30)
+    taken = store.claims.take(worker, Held(), lease_seconds=lease, max_overtake=30)
     assert taken is not None
     return taken
 
 
 def held(store: JobStore) -> HeldJob:
-    (only,) = store.held()
+    (only,) = store.leases.held()
     return only
 
 
@@ -97,10 +99,10 @@ def test_the_life_of_a_job(store: JobStore) -> None:
     job_id = add(store)
     taken = claim(store)
     assert store.get(job_id).state is JobState.PREPARING
-    store.report(taken, Progress("denoising", 3, 60))
+    store.claims.report(taken, Progress("denoising", 3, 60))
     running = store.get(job_id)
     assert (running.state, running.progress) == (JobState.RUNNING, Progress("denoising", 3, 60))
-    store.succeed(taken, RESULT)
+    store.claims.succeed(taken, RESULT)
     ended = store.get(job_id)
     assert (ended.state, ended.result, ended.attempts) == (JobState.SUCCEEDED, RESULT, 1)
     assert ended.started_at is not None
@@ -111,7 +113,7 @@ def test_the_life_of_a_job(store: JobStore) -> None:
 def test_a_failure_is_kept(store: JobStore) -> None:
     job_id = add(store)
     failure = JobFailure("storage-full", "no room", "make some")
-    store.fail(claim(store), failure)
+    store.claims.fail(claim(store), failure)
     assert (store.get(job_id).state, store.get(job_id).failure) == (JobState.FAILED, failure)
 
 
@@ -119,7 +121,7 @@ def test_jobs_wait_in_order_of_priority_and_arrival(store: JobStore) -> None:
     first, second, urgent = add(store), add(store), add(store, priority=1)
     assert [store.get(job_id).queue_position for job_id in (urgent, first, second)] == [1, 2, 3]
     assert [claim(store).job.id for _ in range(3)] == [urgent, first, second]
-    assert store.claim("w1", Held(), lease_seconds=1, max_overtake=1) is None
+    assert store.claims.take("w1", Held(), lease_seconds=1, max_overtake=1) is None
 
 
 def test_a_full_queue_refuses_and_running_jobs_do_not_count(store: JobStore) -> None:
@@ -139,7 +141,7 @@ def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> No
 
     def work(mine: JobStore, name: str) -> None:
         while sum(store.counts()[state] for state in ("queued",)):
-            taken = mine.claim(name, Held(), lease_seconds=30, max_overtake=30)
+            taken = mine.claims.take(name, Held(), lease_seconds=30, max_overtake=30)
             if taken is not None:
                 got.append(taken.job.id)
 
@@ -157,7 +159,7 @@ def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> No
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: JobStore) -> None:
     job_id = add(store)
     assert store.cancel(job_id).state is JobState.CANCELLED
-    assert store.claim("w1", Held(), lease_seconds=1, max_overtake=1) is None
+    assert store.claims.take("w1", Held(), lease_seconds=1, max_overtake=1) is None
 
 
 def test_a_running_job_learns_that_it_is_cancelled(store: JobStore) -> None:
@@ -165,8 +167,8 @@ def test_a_running_job_learns_that_it_is_cancelled(store: JobStore) -> None:
     taken = claim(store)
     store.cancel(job_id)
     with pytest.raises(JobCancelled):
-        store.report(taken, Progress("denoising", 1, 60))
-    store.end_cancelled(taken)
+        store.claims.report(taken, Progress("denoising", 1, 60))
+    store.claims.end_cancelled(taken)
     assert store.get(job_id).state is JobState.CANCELLED
     with pytest.raises(JobFinished, match="cancelled"):
         store.cancel(job_id)
@@ -181,15 +183,15 @@ def test_a_job_that_affinity_overtook_is_marked_once(store: JobStore) -> None:
                 sql.text(f"SELECT overtaken_at FROM jobs WHERE id = '{older}'")
             ).scalar()
 
-    taken = store.claim("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30)
+    taken = store.claims.take("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30)
     assert taken is not None
     assert taken.job.id == newer
     first = overtaken_at()
     assert first is not None
     add(store, model="a")
-    assert store.claim("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30) is not None
+    assert store.claims.take("w1", Held("a", "", time.time()), lease_seconds=30, max_overtake=30) is not None
     assert overtaken_at() == first
-    due = store.claim("w1", Held("a", ""), lease_seconds=30, max_overtake=0)
+    due = store.claims.take("w1", Held("a", ""), lease_seconds=30, max_overtake=0)
     assert due is not None
     assert due.job.id == older
 
@@ -197,7 +199,7 @@ def test_a_job_that_affinity_overtook_is_marked_once(store: JobStore) -> None:
 def test_a_job_of_a_worker_that_was_stopped_costs_no_attempt(store: JobStore) -> None:
     job_id = add(store)
     claim(store)
-    store.return_to_queue(held(store))
+    store.leases.return_to_queue(held(store))
     assert (store.get(job_id).state, store.get(job_id).attempts) == (JobState.QUEUED, 0)
 
 
@@ -209,7 +211,7 @@ def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:
 
 def test_a_job_given_back_keeps_its_place_and_costs_no_attempt(store: JobStore) -> None:
     first, second = add(store), add(store)
-    store.give_back(claim(store))
+    store.claims.give_back(claim(store))
     assert [store.get(job_id).queue_position for job_id in (first, second)] == [1, 2]
     assert store.get(first).attempts == 0
 
@@ -219,38 +221,38 @@ def test_a_dead_worker_s_job_runs_again_and_the_dead_worker_can_change_nothing_a
 ) -> None:
     job_id = add(store)
     stale = claim(store, "w1")
-    store.reap(held(store), max_attempts=3)
+    store.leases.reap(held(store), max_attempts=3)
     again = claim(store, "w2")
     assert (again.job.id, again.attempt) == (job_id, 2)
     for late in (
-        lambda: store.report(stale, Progress("denoising", 1, 60)),
-        lambda: store.renew(stale, 30),
-        lambda: store.succeed(stale, RESULT),
-        lambda: store.fail(stale, JobFailure("x", "x")),
-        lambda: store.end_cancelled(stale),
-        lambda: store.give_back(stale),
-        lambda: store.check(stale),
+        lambda: store.claims.report(stale, Progress("denoising", 1, 60)),
+        lambda: store.claims.renew(stale, 30),
+        lambda: store.claims.succeed(stale, RESULT),
+        lambda: store.claims.fail(stale, JobFailure("x", "x")),
+        lambda: store.claims.end_cancelled(stale),
+        lambda: store.claims.give_back(stale),
+        lambda: store.claims.check(stale),
     ):
         with pytest.raises(LeaseLost):
             late()
-    store.succeed(again, RESULT)
+    store.claims.succeed(again, RESULT)
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 
 def test_the_same_worker_s_earlier_attempt_is_fenced_too(store: JobStore) -> None:
     add(store)
     stale = claim(store, "w1")
-    store.reap(held(store), max_attempts=3)
+    store.leases.reap(held(store), max_attempts=3)
     claim(store, "w1")
     with pytest.raises(LeaseLost):
-        store.succeed(stale, RESULT)
+        store.claims.succeed(stale, RESULT)
 
 
 def test_a_job_whose_worker_always_dies_fails_after_its_last_attempt(store: JobStore) -> None:
     job_id = add(store)
     for _ in range(3):
         claim(store)
-        store.reap(held(store), max_attempts=3)
+        store.leases.reap(held(store), max_attempts=3)
     job = store.get(job_id)
     assert job.state is JobState.FAILED
     assert job.failure is not None
@@ -261,7 +263,7 @@ def test_a_job_cancelled_while_its_worker_died_does_not_run_again(store: JobStor
     job_id = add(store)
     claim(store)
     store.cancel(job_id)
-    store.reap(held(store), max_attempts=3)
+    store.leases.reap(held(store), max_attempts=3)
     assert store.get(job_id).state is JobState.CANCELLED
 
 
@@ -270,8 +272,8 @@ def test_reaping_looks_again_before_it_takes(store: JobStore) -> None:
     job_id = add(store)
     taken = claim(store)
     seen = held(store)
-    store.succeed(taken, RESULT)
-    store.reap(seen, max_attempts=1)
+    store.claims.succeed(taken, RESULT)
+    store.leases.reap(seen, max_attempts=1)
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 

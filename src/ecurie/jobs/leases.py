@@ -1,0 +1,74 @@
+"""The sweeper's side of the job table: jobs in the hands of workers that may be dead."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+
+from ecurie.domain import HELD_STATES, JobFailure, JobState
+from ecurie.errors import WorkerDied
+from ecurie.jobs.claims import QUEUED_AGAIN, held_by
+from ecurie.jobs.previews import forget_all_but_running
+from ecurie.jobs.rows import to_json
+from ecurie.jobs.table import jobs
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job in a worker's hands, as the sweeper sees it."""
+
+    id: str
+    worker: str
+    attempt: int
+    lease_until: float
+
+
+class Leases:
+    """In the database of a JobStore."""
+
+    def __init__(self, database: sql.Engine):
+        self._database = database
+
+    def held(self) -> list[HeldJob]:
+        columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
+        query = sql.select(*columns).where(jobs.c.state.in_(HELD_STATES))
+        with self._database.connect() as connection:
+            return [HeldJob(*row) for row in connection.execute(query)]
+
+    def reap(self, held: HeldJob, max_attempts: int) -> None:
+        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough."""
+        mine = held_by(held.id, held.worker, held.attempt)
+        died = WorkerDied(
+            f"the worker died {held.attempt} times while running this job",
+            remedy="see the server's log; the job may need more memory than there is",
+        )
+        now = {"finished_at": time.time(), "lease_until": None}
+        with self._database.connect() as connection:
+            cancelled = sql.update(jobs).where(*mine, jobs.c.cancel_requested)
+            if connection.execute(
+                cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
+            ).rowcount:
+                return
+            if held.attempt >= max_attempts:
+                ended = {
+                    "state": JobState.FAILED,
+                    "phase": "failed",
+                    "failure": to_json(JobFailure.of(died)),
+                }
+                connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
+            else:
+                connection.execute(sql.update(jobs).where(*mine).values(**QUEUED_AGAIN))
+
+    def forget_previews(self) -> None:
+        """Of jobs that do not run. A worker that ends a job takes its own away; this is for those that died."""
+        with self._database.connect() as connection:
+            forget_all_but_running(connection)
+
+    def return_to_queue(self, held: HeldJob) -> None:
+        """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""
+        mine = held_by(held.id, held.worker, held.attempt)
+        query = sql.update(jobs).where(*mine).values(**QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+        with self._database.connect() as connection:
+            connection.execute(query)
