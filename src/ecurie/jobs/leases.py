@@ -62,7 +62,7 @@ class Leases:
                 connection.execute(sql.update(jobs).where(*mine).values(**QUEUED_AGAIN))
 
     def forget_previews(self) -> None:
-        """Of jobs that do not run. A worker that ends a job takes its own away; this is for those that died."""
+        """Of jobs that do not run: workers that died left them."""
         with self._database.connect() as connection:
             forget_all_but_running(connection)
 

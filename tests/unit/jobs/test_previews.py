@@ -10,7 +10,8 @@ import sqlalchemy as sql
 
 from ecurie.domain import JobFailure, JobState, Preview, Progress
 from ecurie.errors import LeaseLost
-from ecurie.jobs.store import Claim, JobStore
+from ecurie.jobs.claims import Claim
+from ecurie.jobs.store import JobStore
 from ecurie.jobs.table import previews
 from tests.unit.jobs.test_store import RESULT, add, claim, held, store
 
