@@ -77,7 +77,8 @@ def milliseconds(work: Callable[[int], object], times: int = 50) -> float:
 
 def sketch(side: int) -> float:
     """One preview of an image with this side."""
-    scheduler, latents = EulerDiscreteScheduler(), torch.randn(1, 4, side // 8, side // 8)
+    scheduler, shape = EulerDiscreteScheduler(), (side // 8, side // 8)
+    latents = torch.nn.functional.interpolate(torch.randn(1, 4, 8, 8), shape, mode="bicubic")
     tensors = {"noise_pred": torch.zeros_like(latents), "latent_model_input": latents}
     sketcher = Sketcher(LinearMap(torch.randn(5, 3).numpy()).picture)
     return milliseconds(lambda number: sketcher.sketch(scheduler, 1.0, tensors, number, side))

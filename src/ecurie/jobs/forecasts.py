@@ -71,7 +71,7 @@ def _ended(connection: sql.Connection) -> list[Ended]:
     )  # fmt: skip
     query = (
         sql.select(*columns)
-        .where(jobs.c.finished_at.is_not(None), jobs.c.state == JobState.SUCCEEDED)
+        .where(jobs.c.state == JobState.SUCCEEDED)
         .order_by(jobs.c.finished_at.desc())
         .limit(MEASURED_JOBS)
     )

@@ -49,7 +49,7 @@ jobs = Table(
     Column("cell", Integer),
     Index("jobs_by_state", "state", "priority", "seq"),
     Index("jobs_by_sweep", "sweep", "cell"),
-    Index("jobs_by_end", "finished_at"),
+    Index("jobs_by_state_and_end", "state", "finished_at"),
 )
 
 previews = Table(

@@ -107,6 +107,14 @@ def test_the_picture_is_the_same_to_the_bit(compute: Compute, engine: Engine, ou
     assert content == expected
 
 
+def test_half_precision_has_them_too(outputs: OutputFolder) -> None:
+    half = Compute(torch.device("cpu"), torch.float16)
+    engine = Engine(half, Budgets(10**12, 0, models=1), previews=Previews())
+    shown, image, _ = run(engine, outputs, make_request(steps=6))
+    assert len(shown) == 6
+    assert likeness(shown[-1], image) > 0.9
+
+
 def test_they_come_seldom_enough(
     engine: Engine, outputs: OutputFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
