@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
@@ -39,6 +40,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
+    app.state.following = Following(service.changed_of)
     app.state.ready_workers = ready_workers
     app.state.stopping = stopping
     app.state.forecasts = forecasts

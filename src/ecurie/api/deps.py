@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from ecurie.api.following import Following
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
-
-POLL_SECONDS = 0.05
 
 
 def get_service(request: Request) -> Service:
@@ -23,11 +22,17 @@ def get_forecasts(request: Request) -> Forecasts:
     return forecasts
 
 
+def get_following(request: Request) -> Following:
+    following: Following = request.app.state.following
+    return following
+
+
 def get_workers(request: Request) -> list[dict[str, Any]]:
     ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
     return ready_workers()
 
 
+FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]
 WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ecurie.api.replay_schemas import ReplayOut
-from ecurie.domain import ImageFile, Job, JobState, Preview, Progress
+from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
 from ecurie.jobs.estimates import Times
 from ecurie.requests.describe import describe
@@ -94,6 +94,7 @@ class JobOut(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    priority: PriorityName
     attempts: int
     queue_position: int | None = Field(description="1 is next, by priority and arrival; null: not queued")
     estimated_start: datetime | None = Field(
@@ -111,6 +112,14 @@ class JobOut(BaseModel):
     error: FailureOut | None
 
 
+class JobChange(BaseModel):
+    """The body of `PATCH /jobs/{id}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    priority: PriorityName
+
+
 class JobsOut(BaseModel):
     jobs: list[JobOut]
 
@@ -124,6 +133,7 @@ def job_out(job: Job, times: Times = UNKNOWN) -> JobOut:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        priority=job.priority.label,
         attempts=job.attempts,
         queue_position=job.queue_position,
         estimated_start=_moment(times.start) if job.state is JobState.QUEUED else None,

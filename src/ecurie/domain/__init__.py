@@ -1,6 +1,16 @@
 """The frozen types that flow through Écurie, from a checked request to its result."""
 
-from ecurie.domain.jobs import FINAL_STATES, HELD_STATES, Job, JobFailure, JobState, Preview, Progress
+from ecurie.domain.jobs import (
+    FINAL_STATES,
+    HELD_STATES,
+    Job,
+    JobFailure,
+    JobState,
+    Preview,
+    Priority,
+    PriorityName,
+    Progress,
+)
 from ecurie.domain.requests import (
     SEED_LIMIT,
     Acceleration,
@@ -54,6 +64,8 @@ __all__ = [
     "Original",
     "PictureUse",
     "Preview",
+    "Priority",
+    "PriorityName",
     "Progress",
     "Replay",
     "Setup",

@@ -200,5 +200,5 @@ def _free_at(times: Mapping[str, Times], job: Running | None, now: float) -> flo
 
 def _passed(job: Waiting, chosen: Waiting, now: float) -> Waiting:
     """As the store marks it: an older job that `chosen` went before."""
-    older = job.overtaken_at is None and job.priority == chosen.priority and job.seq < chosen.seq
+    older = job.overtaken_at is None and job.priority == chosen.priority and job.place < chosen.place
     return replace(job, overtaken_at=now) if older else job

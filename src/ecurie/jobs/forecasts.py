@@ -6,11 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sql
 
 from ecurie.domain import HELD_STATES, Job, JobState
+from ecurie.errors import StoreUnavailable
+from ecurie.jobs.database import client_connection
 from ecurie.jobs.estimates import Ended, Outlook, Queued, Running, Times, foresee, measure
 from ecurie.jobs.schedule import Held, Waiting
 from ecurie.jobs.table import jobs
@@ -48,13 +51,15 @@ class Forecasts:
         with self._lock:
             began = time.monotonic()
             if began >= self._fresh_until:
-                self._outlook = self._look()
+                # While the store does not answer, what was known stands.
+                with suppress(StoreUnavailable):
+                    self._outlook = self._look()
                 cost = time.monotonic() - began
                 self._fresh_until = began + max(FRESH_SECONDS, cost / LARGEST_SHARE)
             return self._outlook
 
     def _look(self) -> Outlook:
-        with self._database.connect() as connection:
+        with client_connection(self._database) as connection:
             ended, running, queued = _ended(connection), _running(connection), _queued(connection)
         held: dict[str, Held] = {name: Held() for name in self._workers()}
         for job in ended:
@@ -71,7 +76,12 @@ def _ended(connection: sql.Connection) -> list[Ended]:
     )  # fmt: skip
     query = (
         sql.select(*columns)
-        .where(jobs.c.state == JobState.SUCCEEDED)
+        # The first two conditions are those of an index.
+        .where(
+            jobs.c.outputs_removed.is_(False),
+            jobs.c.finished_at.is_not(None),
+            jobs.c.state == JobState.SUCCEEDED,
+        )
         .order_by(jobs.c.finished_at.desc())
         .limit(MEASURED_JOBS)
     )
@@ -97,12 +107,13 @@ def _running(connection: sql.Connection) -> list[Running]:
 
 def _queued(connection: sql.Connection) -> list[Queued]:
     columns = (
-        jobs.c.total, jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at
+        jobs.c.total, jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack,
+        jobs.c.overtaken_at, jobs.c.turn,
     )  # fmt: skip
     query = (
         sql.select(*columns)
         .where(_in(JobState.QUEUED))
-        .order_by(jobs.c.priority.desc(), jobs.c.seq)
+        .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
         .limit(PLAYED_THROUGH)
     )
     return [Queued(Waiting(*rest), steps) for steps, *rest in connection.execute(query)]

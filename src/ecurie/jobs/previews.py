@@ -29,13 +29,19 @@ def keep_preview(
     connection.execute(first)
 
 
-def with_preview(connection: sql.Connection, job: Job) -> Job:
-    """The job, its progress with the preview if there is one."""
-    query = sql.select(previews.c.step, previews.c.image).where(previews.c.job_id == job.id)
-    row = connection.execute(query).first()
-    if row is None:
-        return job
-    return dataclasses.replace(job, progress=dataclasses.replace(job.progress, preview=Preview(*row)))
+def with_previews(connection: sql.Connection, found: Sequence[Job]) -> list[Job]:
+    """The jobs, the progress of those that run with its preview if there is one."""
+    running = [job.id for job in found if job.state in HELD_STATES]
+    if not running:
+        return list(found)
+    query = sql.select(previews.c.job_id, previews.c.step, previews.c.image)
+    rows = connection.execute(query.where(previews.c.job_id.in_(running)))
+    shown = {job_id: Preview(*rest) for job_id, *rest in rows}
+    return [_with(job, shown[job.id]) if job.id in shown else job for job in found]
+
+
+def _with(job: Job, preview: Preview) -> Job:
+    return dataclasses.replace(job, progress=dataclasses.replace(job.progress, preview=preview))
 
 
 def forget_preview(connection: sql.Connection, job_id: str) -> None:

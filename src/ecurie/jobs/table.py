@@ -15,9 +15,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
 )
 
 metadata = MetaData()
+# Written out, not bound: a database uses a partial index only where it sees the condition.
+NOT_CANCELLED = text("state <> 'cancelled'")
 
 jobs = Table(
     "jobs",
@@ -47,9 +51,20 @@ jobs = Table(
     Column("failure", Text),
     Column("sweep", String(32)),
     Column("cell", Integer),
-    Index("jobs_by_state", "state", "priority", "seq"),
+    Column("owner", String(64), nullable=False, server_default=""),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
+    Index(
+        "jobs_by_owner",
+        "owner",
+        "priority",
+        "turn",
+        sqlite_where=NOT_CANCELLED,
+        postgresql_where=NOT_CANCELLED,
+    ),
+    Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
-    Index("jobs_by_state_and_end", "state", "finished_at"),
 )
 
 previews = Table(

@@ -124,7 +124,10 @@ class Worker:
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
         pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
         request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
-        self._store.claims.settle(claim, request, stack_of(request))
+        try:
+            self._store.claims.settle(claim, request, stack_of(request))
+        except OperationalError as error:
+            raise JobInterrupted(f"what it settled cannot be written: {error.orig}") from error
         return request
 
     def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:

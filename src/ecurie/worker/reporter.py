@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import Progress
 from ecurie.errors import JobInterrupted
 from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.stop import StopSign
 
+log = logging.getLogger(__name__)
 REPORT_SECONDS = 0.1
 
 
@@ -28,9 +32,16 @@ class Reporter:
         now = time.monotonic()
         recent = now - self._reported_at < REPORT_SECONDS
         if progress.phase == self._phase and recent and progress.preview is None:
-            self._claims.check(self._claim)
+            self._tell(self._claims.check)
             return
-        self._claims.report(self._claim, progress)
+        self._tell(lambda claim: self._claims.report(claim, progress))
         if progress.phase != self._phase:
             self._announce()
         self._phase, self._reported_at = progress.phase, now
+
+    def _tell(self, tell: Callable[[Claim], None]) -> None:
+        """A store that does not answer now stops no job: its end is written when the store is back."""
+        try:
+            tell(self._claim)
+        except OperationalError as error:
+            log.warning("job %s: progress cannot be told now: %s", self._claim.job.id, error.orig)

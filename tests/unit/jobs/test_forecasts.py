@@ -14,9 +14,8 @@ from ecurie.jobs.estimates import Times
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.jobs.table import jobs
-from tests.unit.jobs.test_store import RESULT, add, claim, store
+from tests.unit.jobs.test_store import RESULT, add, claim
 
-__all__ = ["store"]
 TIMINGS = Timings(prepare=0.1, switch=3.0, encode=0.1, denoise=60.0, decode=1.0, save=1.0)
 
 

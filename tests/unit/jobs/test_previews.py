@@ -13,9 +13,7 @@ from ecurie.errors import LeaseLost
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.store import JobStore
 from ecurie.jobs.table import previews
-from tests.unit.jobs.test_store import RESULT, add, claim, held, store
-
-__all__ = ["store"]
+from tests.unit.jobs.test_store import RESULT, add, claim, held
 
 
 def kept(store: JobStore) -> int:

@@ -6,7 +6,7 @@ import sqlalchemy as sql
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -18,10 +18,8 @@ def upgrade() -> None:
         sql.Column("written_at", sql.Float, nullable=False),
     )
     op.add_column("jobs", sql.Column("drawing_at", sql.Float))
-    op.create_index("jobs_by_state_and_end", "jobs", ["state", "finished_at"])
 
 
 def downgrade() -> None:
-    op.drop_index("jobs_by_state_and_end", "jobs")
     op.drop_column("jobs", "drawing_at")
     op.drop_table("previews")
