@@ -33,30 +33,35 @@ class Forecasts:
         self._database, self._workers, self._max_overtake = database, workers, max_overtake
         self._lock = threading.Lock()
         self._outlook = Outlook({}, (), None, 0.0)
-        self._fresh_until = 0.0
+        self._look_at = self._look_again_at = 0.0
 
     def of(self, job: Job) -> Times:
         """When a job that has not ended will start and end, as far as that is known."""
         if job.state.ended:
             return Times()
-        outlook = self._current()
-        times = outlook.times.get(job.id)
+        times = self._times(job)
         if job.state is JobState.QUEUED:
-            times = times or outlook.behind(job.queue_position or 1)
             start = None if times.start is None else max(times.start, time.time())
             return Times(start, times.end)
-        return Times(None, None if times is None or times.end is None else max(times.end, time.time()))
+        return Times(None, None if times.end is None else max(times.end, time.time()))
 
-    def _current(self) -> Outlook:
+    def _times(self, job: Job) -> Times:
+        """Looks at the table again when the last look is old, or too old to know the job."""
         with self._lock:
-            began = time.monotonic()
-            if began >= self._fresh_until:
+            now = time.monotonic()
+            known = job.id in self._outlook.times
+            behind = (job.queue_position or 0) > PLAYED_THROUGH
+            if now >= (self._look_again_at if known or behind else self._look_at):
                 # While the store does not answer, what was known stands.
                 with suppress(StoreUnavailable):
                     self._outlook = self._look()
-                cost = time.monotonic() - began
-                self._fresh_until = began + max(FRESH_SECONDS, cost / LARGEST_SHARE)
-            return self._outlook
+                cost = time.monotonic() - now
+                self._look_at = now + cost / LARGEST_SHARE
+                self._look_again_at = now + max(FRESH_SECONDS, cost / LARGEST_SHARE)
+            outlook = self._outlook
+        if behind:
+            return outlook.times.get(job.id) or outlook.behind(job.queue_position or 0)
+        return outlook.times.get(job.id, Times())
 
     def _look(self) -> Outlook:
         with client_connection(self._database) as connection:
