@@ -21,7 +21,9 @@ from ecurie.settings import Settings
 
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
+    from ecurie.engine.devices import Compute
     from ecurie.engine.engine import Engine
+    from ecurie.engine.previews import Previews
     from ecurie.jobs.store import JobStore
     from ecurie.retention import Retention
     from ecurie.service import Service
@@ -146,8 +148,12 @@ def picture_files(settings: Settings) -> PictureSource:
     return PictureSource(find, None if file is None else partial(find, str(file), REFERENCES))
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Loads torch, so it is called in the worker and by `ecurie generate` only."""
+def make_engine(settings: Settings, *, previews: bool = False) -> Engine:
+    """Loads torch, so it is called in the worker and by `ecurie generate` only. `previews`: somebody may see
+    them.
+
+    Raises SettingsError for a device or a preview decoder that cannot be used.
+    """
     with quick_imports():
         from ecurie.engine.devices import choose_compute, free_ram, free_vram, limit_threads
         from ecurie.engine.engine import Engine
@@ -162,7 +168,16 @@ def make_engine(settings: Settings) -> Engine:
         vram=settings.vram_budget or int(free_vram(compute.device) * VRAM_SHARE),
         models=settings.max_resident_models,
     )
-    return Engine(compute, budgets, settings.verify_weights)
+    sketches = make_previews(settings, compute) if previews else None
+    return Engine(compute, budgets, settings.verify_weights, sketches)
+
+
+def make_previews(settings: Settings, compute: Compute) -> Previews:
+    from ecurie.engine.previews import Previews
+    from ecurie.engine.tiny_decoder import load_tiny_decoder
+
+    place = settings.preview_decoder
+    return Previews(None if place is None else load_tiny_decoder(place, compute))
 
 
 def preloaded(settings: Settings, catalog: Catalog) -> list[FoundModel]:

@@ -27,7 +27,8 @@ EcurieError
 │   ├── StorageFull              no room on the disk (507)
 │   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
-│   └── NotReady                 no worker is alive yet (503)
+│   ├── NotReady                 no worker is alive yet (503)
+│   └── ServerUnreachable        no server answers the command line
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
 │   ├── SettingsError
@@ -182,6 +183,10 @@ class DownloadFailed(ServiceError):
 
 class NotReady(ServiceError):
     code, status, title = "not-ready", 503, "Not ready"
+
+
+class ServerUnreachable(ServiceError):
+    code, title = "server-unreachable", "No server answers"
 
 
 class SetupError(EcurieError):

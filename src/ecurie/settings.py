@@ -133,9 +133,14 @@ class Settings(BaseSettings):
     reference_image: Path | None = Field(
         None, description="Picture that requests with ip_strength use when they bring none."
     )
+    previews: bool = Field(True, description="Show what a job draws while it draws: a small picture of it.")
+    preview_decoder: Path | None = Field(
+        None,
+        description="AutoencoderTiny, such as taesdxl, for sharper previews; default: a linear map.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
-    @field_validator("data_dir", "catalog", "settings_file", "reference_image")
+    @field_validator("data_dir", "catalog", "settings_file", "reference_image", "preview_decoder")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()

@@ -118,6 +118,9 @@ class Supervisor:
                 continue
         return found
 
+    def ready_names(self) -> list[str]:
+        return [worker["name"] for worker in self.ready_workers()]
+
     def _watch(self) -> None:
         swept_at = 0.0
         while not self._stopping.is_set():
@@ -181,6 +184,7 @@ class Supervisor:
             for worker in self._workers:
                 if alive and worker.name == held.worker:
                     worker.process.kill()
+        self._store.leases.forget_previews()
 
     def _leases_count(self) -> bool:
         """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in

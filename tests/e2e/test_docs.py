@@ -104,13 +104,19 @@ def test_a_curl_line_with_a_seed_gives_the_same_bytes_twice(command: str, stocke
 
 
 @pytest.mark.parametrize("command", VERBS)
-def test_a_command_line_works(command: str, tmp_path: Path) -> None:
+def test_a_command_line_works(command: str, tmp_path: Path, server: Server) -> None:
     arguments = shlex.split(command)[1:]
+    if arguments == ["watch"]:
+        server.submit(steps=2)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     ended = subprocess.run(
         [sys.executable, "-m", "ecurie", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "ECURIE_DATA_DIR": str(tmp_path / "data")},
+        env={
+            **os.environ,
+            "ECURIE_DATA_DIR": str(tmp_path / "data"),
+            "ECURIE_PORT": str(server.port),
+        },
         capture_output=True,
         text=True,
         timeout=100,

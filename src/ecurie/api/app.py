@@ -13,6 +13,7 @@ from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
 
@@ -21,6 +22,7 @@ def create_app(
     service: Service,
     ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
+    forecasts: Forecasts,
     *,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str],
@@ -41,6 +43,7 @@ def create_app(
     app.state.following = Following(service.changed_of)
     app.state.ready_workers = ready_workers
     app.state.stopping = stopping
+    app.state.forecasts = forecasts
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
         app.include_router(routes.router)

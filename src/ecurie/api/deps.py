@@ -8,12 +8,18 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from ecurie.api.following import Following
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 
 
 def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
+
+
+def get_forecasts(request: Request) -> Forecasts:
+    forecasts: Forecasts = request.app.state.forecasts
+    return forecasts
 
 
 def get_following(request: Request) -> Following:
@@ -28,4 +34,5 @@ def get_workers(request: Request) -> list[dict[str, Any]]:
 
 FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
+ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]
 WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

@@ -78,6 +78,12 @@ def serve(
     reference_image: Annotated[
         Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
     ] = None,
+    previews: Annotated[
+        bool | None, typer.Option("--previews/--no-previews", help="Small pictures of what a job draws.")
+    ] = None,
+    preview_decoder: Annotated[
+        Path | None, typer.Option(help="AutoencoderTiny for previews, a folder or file.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
@@ -123,6 +129,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     from ecurie.api.app import create_app
     from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
     from ecurie.images.whole_files import remove_partial_files
+    from ecurie.jobs.forecasts import Forecasts
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     for folder in (settings.outputs_dir, settings.uploads_dir):
@@ -150,6 +157,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         service,
         supervisor.ready_workers,
         lambda: server.should_exit,
+        Forecasts(store.database, supervisor.ready_names, settings.max_overtake_seconds),
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),

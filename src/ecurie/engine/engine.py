@@ -12,7 +12,16 @@ from importlib import metadata
 from typing import Any
 
 import ecurie
-from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Setup, StackReport, Timings
+from ecurie.domain import (
+    GenerationRequest,
+    ImageFile,
+    JobResult,
+    Preview,
+    Progress,
+    Setup,
+    StackReport,
+    Timings,
+)
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.devices import Compute
 from ecurie.engine.drawing import Drawn, Start, StepListener, drawing_of, read_start
@@ -21,6 +30,7 @@ from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step, peak
 from ecurie.engine.need import ModelNeed
 from ecurie.engine.placement import Placement
+from ecurie.engine.previews import Previews
 from ecurie.engine.prompt_cache import PromptCache, encode_request, prompt_key
 from ecurie.engine.references import Prepared, References, adapter_bytes
 from ecurie.engine.residency import Budgets, Residency, Resident
@@ -40,12 +50,19 @@ Listener = Callable[[Progress], None]
 class Engine:
     """Makes images, one request at a time."""
 
-    def __init__(self, compute: Compute, budgets: Budgets, verify_weights: bool = False):
+    def __init__(
+        self,
+        compute: Compute,
+        budgets: Budgets,
+        verify_weights: bool = False,
+        previews: Previews | None = None,
+    ):
         self._compute, self._budgets, self._verify_weights = compute, budgets, verify_weights
         self._residency = Residency(compute, budgets)
         self._stacks = Stacks()
         self._references = References(compute)
         self._prompts = PromptCache()
+        self._previews = previews
 
     def run(self, request: GenerationRequest, outputs: OutputFolder, listen: Listener) -> JobResult:
         """Make the request's images, with less of the model in memory if all of it does not fit.
@@ -103,12 +120,18 @@ class Engine:
         published = model.checkpoint.parts.scheduler_config
         images: list[ImageFile] = []
         warnings: dict[str, None] = {}
+        sketcher = self._previews.of(model, placement) if self._previews else None
         try:
             for index in range(request.num_images):
                 drawing = drawing_of(request, index, picture, published, conditioning, embeds)
                 with self._references.at_work(prepared, model, step):
                     drawn = pipelines.draw(
-                        model, self._compute, placement, drawing, _steps_of(request, index, listen)
+                        model,
+                        self._compute,
+                        placement,
+                        drawing,
+                        _steps_of(request, index, listen),
+                        sketcher,
                     )
                 clock.lap()
                 setup = self._setup(drawn.scheduler, step, model.checkpoint)
@@ -255,8 +278,10 @@ def _refuse_drifted(model: Model) -> None:
 def _steps_of(request: GenerationRequest, index: int, listen: Listener) -> StepListener:
     before = index * request.steps_an_image
 
-    def on_step(phase: str, step: int) -> None:
-        listen(Progress(phase, before + step, request.total_steps))
+    def on_step(phase: str, step: int, preview: Preview | None) -> None:
+        if preview is not None:
+            preview = dataclasses.replace(preview, step=before + step)
+        listen(Progress(phase, before + step, request.total_steps, preview=preview))
 
     return on_step
 

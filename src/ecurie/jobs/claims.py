@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
+from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
@@ -67,7 +68,14 @@ class Claims:
         self._change(claim, lease_until=time.time() + lease_seconds)
 
     def report(self, claim: Claim, progress: Progress) -> None:
-        """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
+        """Write the progress, and its preview if there is a new one.
+
+        Raises LeaseLost, or JobCancelled when the client asked for it.
+        """
+        # First: who follows jobs looks when the row of the job changes.
+        if progress.preview is not None:
+            with self._database.connect() as connection:
+                keep_preview(connection, claim.job.id, progress.preview, _owned(claim))
         state = JobState.PREPARING if progress.step == 0 else JobState.RUNNING
         self._change(
             claim,
@@ -77,6 +85,7 @@ class Claims:
             total=progress.total,
             bytes_done=progress.bytes_done,
             bytes_total=progress.bytes_total,
+            drawing_at=sql.func.coalesce(jobs.c.drawing_at, time.time()) if progress.step else None,
         )
         self.check(claim)
 
@@ -98,19 +107,25 @@ class Claims:
         """The commit of a job. Raises LeaseLost."""
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._change(claim, **ended, result=to_json(result), lease_until=None)
+        self._leave(claim, **ended, result=to_json(result), lease_until=None)
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
-        self._change(claim, **ended, failure=to_json(failure), lease_until=None)
+        self._leave(claim, **ended, failure=to_json(failure), lease_until=None)
 
     def end_cancelled(self, claim: Claim) -> None:
         ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
-        self._change(claim, **ended, lease_until=None)
+        self._leave(claim, **ended, lease_until=None)
 
     def give_back(self, claim: Claim) -> None:
         """Return a job to the queue at its old place; this run does not count as an attempt."""
-        self._change(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+        self._leave(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+
+    def _leave(self, claim: Claim, **values: Any) -> None:
+        self._change(claim, **values)
+        # The job has left already. A preview that cannot be removed now is with the next sweep.
+        with contextlib.suppress(OperationalError), self._database.connect() as connection:
+            forget_preview(connection, claim.job.id)
 
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)

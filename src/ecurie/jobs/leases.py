@@ -10,6 +10,7 @@ import sqlalchemy as sql
 from ecurie.domain import HELD_STATES, JobFailure, JobState
 from ecurie.errors import WorkerDied
 from ecurie.jobs.claims import QUEUED_AGAIN, held_by
+from ecurie.jobs.previews import forget_all_but_running
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.table import jobs
 
@@ -59,6 +60,11 @@ class Leases:
                 connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
             else:
                 connection.execute(sql.update(jobs).where(*mine).values(**QUEUED_AGAIN))
+
+    def forget_previews(self) -> None:
+        """Of jobs that do not run: workers that died left them."""
+        with self._database.connect() as connection:
+            forget_all_but_running(connection)
 
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""

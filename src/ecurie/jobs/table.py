@@ -1,4 +1,5 @@
-"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
+"""The tables of jobs, previews and sweeps. What a scheduler must see is in columns; what only people read is
+JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -42,6 +44,7 @@ jobs = Table(
     Column("phase", String(40), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total", Integer, nullable=False),
+    Column("drawing_at", Float),
     Column("bytes_done", BigInteger),
     Column("bytes_total", BigInteger),
     Column("result", Text),
@@ -62,6 +65,15 @@ jobs = Table(
     ),
     Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
+)
+
+previews = Table(
+    "previews",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("written_at", Float, nullable=False),
 )
 
 sweeps = Table(

@@ -39,7 +39,7 @@ def main() -> None:
     threading.Thread(target=stop.watch_parent, name="parent", daemon=True).start()
     store = make_store(settings)
     try:
-        engine = make_engine(settings)
+        engine = make_engine(settings, previews=settings.previews)
         for found in preloaded(settings, make_catalog(settings)):
             engine.preload(found.id, found.checkpoint)
     except (SetupError, RequestError, OutOfMemory) as error:

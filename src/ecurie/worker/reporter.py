@@ -30,7 +30,8 @@ class Reporter:
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
-        if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
+        recent = now - self._reported_at < REPORT_SECONDS
+        if progress.phase == self._phase and recent and progress.preview is None:
             self._tell(self._claims.check)
             return
         self._tell(lambda claim: self._claims.report(claim, progress))

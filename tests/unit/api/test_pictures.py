@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import JobState
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
 from tests.unit.api.serving import UPLOADS, make_service
@@ -36,6 +37,7 @@ def client(service: Service) -> Iterator[TestClient]:
         service,
         list,
         lambda: False,
+        Forecasts(service.store.database, list, 60),
         allowed_hosts=(),
         allowed_origins=(),
         api_key=None,
