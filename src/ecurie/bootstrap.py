@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from ecurie.catalog.catalog import BUILTIN, Catalog, FoundModel
 from ecurie.domain import PictureUse
-from ecurie.errors import RequestError, SettingsError
+from ecurie.errors import EcurieError, RequestError, SettingsError
 from ecurie.formats.hashes import keep_hashes_in
+from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
@@ -46,7 +47,7 @@ def make_data_dir(settings: Settings) -> None:
     Raises SettingsError when the folder cannot be written.
     """
     try:
-        for folder in (settings.outputs_dir, settings.models_dir / "checkpoints", settings.workers_dir):
+        for folder in (settings.models_dir / "checkpoints", settings.workers_dir):
             folder.mkdir(parents=True, exist_ok=True)
         if not settings.demo and settings.catalog is None and not settings.catalog_file.exists():
             shutil.copyfile(BUILTIN["default"], settings.catalog_file)
@@ -119,15 +120,32 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+    return Service(make_catalog(settings), store, make_outputs(settings), limits, pictures, default)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(settings.max_upload_bytes, settings.max_upload_pixels)
 
 
+def make_outputs(settings: Settings) -> Storage:
+    """Where finished images are. Raises SettingsError."""
+    return open_storage(settings.outputs_place, settings.s3_endpoint_url)
+
+
 def make_pictures(settings: Settings) -> Pictures:
-    return Pictures(settings.uploads_dir, settings.outputs_dir, upload_limits(settings))
+    """Raises SettingsError."""
+    uploads = open_storage(settings.uploads_place, settings.s3_endpoint_url)
+    return Pictures(uploads, make_outputs(settings), upload_limits(settings))
+
+
+def prepare_storage(settings: Settings) -> None:
+    """See at the start that images and pictures can be kept. Raises SettingsError."""
+    for place in (settings.outputs_place, settings.uploads_place):
+        try:
+            open_storage(place, settings.s3_endpoint_url).prepare()
+        except (OSError, EcurieError) as error:
+            remedy = error.remedy if isinstance(error, EcurieError) else None
+            raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error
 
 
 def picture_files(settings: Settings) -> PictureSource:

@@ -24,6 +24,7 @@ EcurieError
 ├── ServiceError                 the service cannot do it now
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
+│   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
 │   └── NotReady                 no worker is alive yet (503)
 ├── SetupError                   the server or command cannot start as configured
@@ -164,6 +165,10 @@ class QueueFull(ServiceError):
 
 class StorageFull(ServiceError):
     code, status, title = "storage-full", 507, "No room left on the disk"
+
+
+class StorageUnavailable(ServiceError):
+    code, status, title = "storage-unavailable", 503, "The storage of images cannot be used"
 
 
 class DownloadFailed(ServiceError):

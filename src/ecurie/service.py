@@ -15,6 +15,7 @@ from ecurie.errors import UnknownOutput
 from ecurie.first_use import resolve_or_defer
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.storage import Storage, Stored
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
@@ -41,14 +42,16 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
-        outputs_dir: Path,
+        outputs: Storage,
         limits: Limits,
         pictures: Pictures,
         default_reference: Callable[[], PictureUse] | None = None,
     ):
         self.catalog, self.store, self.pictures = catalog, store, pictures
-        self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
-        self._outputs_dir, self._limits = outputs_dir.resolve(), limits
+        self.picture_source = PictureSource(
+            partial(settle_picture, pictures=pictures), default_reference, pictures.content
+        )
+        self.outputs, self._limits = outputs, limits
 
     def submit(self, body: GenerateBody) -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
@@ -68,7 +71,9 @@ class Service:
         manifest = manifest_in(content)
         original = self.pictures.add(content, "image").use if is_image(content) else None
         find = partial(find_picture, pictures=self.pictures)
-        return self._queue(replay(manifest, original, self.catalog, find, self._limits.max_pixels))
+        return self._queue(
+            replay(manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content)
+        )
 
     def _queue(self, request: GenerationRequest) -> Job:
         return self.store.add(
@@ -123,10 +128,17 @@ class Service:
         setup = job.result.setup
         return [manifest_of(job.request, index, setup) for index in range(len(job.result.images))]
 
-    def output(self, filename: str) -> Path:
-        """The file of a finished image. Raises UnknownOutput for anything else, links included."""
-        path = self._outputs_dir / filename
-        usable = OUTPUT_NAME.fullmatch(filename) and path.suffix in SUFFIXES
-        if not usable or path.is_symlink() or not path.is_file():
+    def output(self, filename: str) -> Stored:
+        """The file of a finished image.
+
+        Raises UnknownOutput for anything else, links included, or StorageUnavailable.
+        """
+        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
+        found = self.outputs.find(filename) if usable else None
+        if found is None:
             raise UnknownOutput(f"there is no output '{filename[:100]}'")
-        return path
+        return found
+
+    def read_output(self, filename: str) -> bytes:
+        """Its content. Raises what `output` raises."""
+        return self.outputs.read(self.output(filename).name)

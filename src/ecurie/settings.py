@@ -123,6 +123,14 @@ class Settings(BaseSettings):
     reference_image: Path | None = Field(
         None, description="Picture that requests with ip_strength use when they bring none."
     )
+    outputs_url: str | None = Field(
+        None,
+        description="Where images go, and pictures that are sent: file:///folder or s3://bucket/prefix; "
+        "default: folders in data_dir.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None, description="Address of S3-compatible storage; default: that of AWS."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
     @field_validator("data_dir", "catalog", "settings_file", "reference_image")
@@ -152,12 +160,15 @@ class Settings(BaseSettings):
         return key
 
     @property
-    def outputs_dir(self) -> Path:
-        return self.data_dir / "outputs"
+    def outputs_place(self) -> str:
+        """The URL of finished images."""
+        return self.outputs_url or (self.data_dir / "outputs").as_uri()
 
     @property
-    def uploads_dir(self) -> Path:
-        return self.data_dir / "uploads"
+    def uploads_place(self) -> str:
+        """The URL of the pictures that clients send: workers need them, so they are where the outputs are."""
+        beside = None if self.outputs_url is None else f"{self.outputs_url.rstrip('/')}/uploads"
+        return beside or (self.data_dir / "uploads").as_uri()
 
     @property
     def models_dir(self) -> Path:

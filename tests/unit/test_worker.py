@@ -32,7 +32,9 @@ class FakeEngine:
     def __init__(self, behaviour: Behaviour):
         self._behaviour = behaviour
 
-    def run(self, _request: object, _outputs: object, listen: Callable[[Progress], None]) -> JobResult:
+    def run(
+        self, _request: object, _outputs: object, listen: Callable[[Progress], None], _read: object
+    ) -> JobResult:
         return self._behaviour(listen)
 
 

@@ -72,6 +72,12 @@ def serve(
     reference_image: Annotated[
         Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
     ] = None,
+    outputs_url: Annotated[
+        str | None, typer.Option(help="Where images go: file:///folder or s3://bucket/prefix.")
+    ] = None,
+    s3_endpoint_url: Annotated[
+        str | None, typer.Option(help="Address of S3-compatible storage [that of AWS].")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""
@@ -115,12 +121,10 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded
-    from ecurie.images.whole_files import remove_partial_files
+    from ecurie.bootstrap import make_service, make_store, preloaded, prepare_storage
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    for folder in (settings.outputs_dir, settings.uploads_dir):
-        remove_partial_files(folder)
+    prepare_storage(settings)
     store = make_store(settings)
     service = make_service(settings, store)
     service.remove_old_pictures(settings.keep_uploads_days)
@@ -183,11 +187,12 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    place = settings.outputs_place.removeprefix("file://")
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {settings.outputs_dir}
+Images are written to {place}
 """

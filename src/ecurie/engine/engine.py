@@ -30,6 +30,7 @@ from ecurie.formats.checkpoint import Checkpoint, files_of, read_checkpoint
 from ecurie.formats.inventory import Part
 from ecurie.formats.model_files import begin_hashing, configuration_sha256, model_files
 from ecurie.images.files import OutputFolder
+from ecurie.images.incoming import ReadPicture, read_here
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "pillow")
 """Those that can change a picture or its file."""
@@ -47,8 +48,15 @@ class Engine:
         self._references = References(compute)
         self._prompts = PromptCache()
 
-    def run(self, request: GenerationRequest, outputs: OutputFolder, listen: Listener) -> JobResult:
-        """Make the request's images, with less of the model in memory if all of it does not fit.
+    def run(
+        self,
+        request: GenerationRequest,
+        outputs: OutputFolder,
+        listen: Listener,
+        read: ReadPicture = read_here,
+    ) -> JobResult:
+        """Make the request's images, with less of the model in memory if all of it does not fit; `read` gets
+        the pictures that it brings.
 
         Raises RequestError for what the request got wrong, JobError for the rest; no file is left behind
         then.
@@ -60,7 +68,7 @@ class Engine:
             "unet", adapter_bytes(request, checkpoint, self._compute.dtype)
         )
         start = self._first_step(need, *request.final_size)
-        picture = read_start(request)
+        picture = read_start(request, read)
         prepare = clock.lap()
 
         def attempt(step: Step, warnings: tuple[str, ...]) -> JobResult:
@@ -68,7 +76,7 @@ class Engine:
             listen(Progress("loading model", 0, request.total_steps))
             clock.lap()
             with self._residency.use(request.model, checkpoint, step, room) as resident:
-                made = self._make(request, picture, resident, step, outputs, listen, clock)
+                made = self._make(request, picture, read, resident, step, outputs, listen, clock)
             timings = dataclasses.replace(made.timings, prepare=prepare)
             return dataclasses.replace(made, timings=timings, warnings=warnings + made.warnings)
 
@@ -83,6 +91,7 @@ class Engine:
         self,
         request: GenerationRequest,
         picture: Start | None,
+        read: ReadPicture,
         resident: Resident,
         step: Step,
         outputs: OutputFolder,
@@ -97,7 +106,7 @@ class Engine:
         placement = Placement(model, self._compute, step)
         placement.settle()
         conditioning, report, timings = self._condition(request, resident, placement, listen, clock)
-        prepared = self._look_at_references(request, resident)
+        prepared = self._look_at_references(request, resident, read)
         embeds = prepared.embeds if prepared else None
         timings = dataclasses.replace(timings, encode=timings.encode + clock.lap())
         published = model.checkpoint.parts.scheduler_config
@@ -125,8 +134,10 @@ class Engine:
             tuple(images), setup, timings, report, tuple(warnings), prepared.report if prepared else None
         )
 
-    def _look_at_references(self, request: GenerationRequest, resident: Resident) -> Prepared | None:
-        prepared = self._references.prepare(request, resident.model)
+    def _look_at_references(
+        self, request: GenerationRequest, resident: Resident, read: ReadPicture
+    ) -> Prepared | None:
+        prepared = self._references.prepare(request, resident.model, read)
         self._residency.beside = self._references.own_bytes
         self._residency.trim(resident)
         return prepared

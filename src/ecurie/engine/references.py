@@ -27,7 +27,7 @@ from ecurie.formats.checkpoint import Checkpoint
 from ecurie.formats.hashes import sha256_of
 from ecurie.formats.image_encoder import WEIGHTS_FILE, read_image_encoder
 from ecurie.formats.ip_adapter_file import read_ip_adapter
-from ecurie.images.incoming import read_picture, to_rgb
+from ecurie.images.incoming import ReadPicture, read_picture, to_rgb
 
 Key = tuple[object, ...]
 
@@ -67,7 +67,7 @@ class References:
     def clear(self) -> None:
         self._adapter = self._encoder = self._embeds = None
 
-    def prepare(self, request: GenerationRequest, model: Model) -> Prepared | None:
+    def prepare(self, request: GenerationRequest, model: Model, read: ReadPicture) -> Prepared | None:
         """What the request's references say; None where there are none.
 
         Raises what `read_ip_adapter` and `read_image_encoder` raise, or AdapterInvalid for a file that was
@@ -78,8 +78,8 @@ class References:
             return None
         began = time.perf_counter()
         adapter = self._adapter_of(use, model)
-        read = time.perf_counter()
-        embeds = self._embeds_of(request, use, adapter)
+        loaded = time.perf_counter()
+        embeds = self._embeds_of(request, use, adapter, read)
         report = IpAdapterReport(
             name=use.name,
             sha256=use.sha256,
@@ -88,8 +88,8 @@ class References:
             references=len(request.references),
             layers=len(adapter.processors),
             tokens=adapter.described.tokens,
-            read=read - began,
-            encode=time.perf_counter() - read,
+            read=loaded - began,
+            encode=time.perf_counter() - loaded,
         )
         return Prepared(adapter, embeds, report)
 
@@ -103,13 +103,15 @@ class References:
         return self._adapter[1]
 
     def _embeds_of(
-        self, request: GenerationRequest, use: IpAdapterUse, adapter: IpAdapter
+        self, request: GenerationRequest, use: IpAdapterUse, adapter: IpAdapter, read: ReadPicture
     ) -> ReferenceEmbeds:
         """Encoded once while the same references come again."""
         kind = adapter.described.kind
         key = (use.encoder_sha256, kind, tuple(picture.sha256 for picture in request.references))
         if self._embeds is None or self._embeds[0] != key:
-            pictures = [to_rgb(read_picture(picture, "reference_images")) for picture in request.references]
+            pictures = [
+                to_rgb(read_picture(picture, "reference_images", read)) for picture in request.references
+            ]
             described = read_image_encoder(Path(use.encoder))
             _refuse_replaced(described.folder / WEIGHTS_FILE, use.encoder_sha256)
             if self._encoder is None or self._encoder[0] != (use.encoder_sha256,):

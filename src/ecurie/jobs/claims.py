@@ -121,6 +121,16 @@ class Claims:
         """Return a job to the queue at its old place; this run does not count as an attempt."""
         self._change(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
 
+    def try_again(self, claim: Claim, failure: JobFailure, max_attempts: int) -> None:
+        """Return a job to the queue after a fault of the machine, not its own; the last attempt fails.
+
+        Raises LeaseLost.
+        """
+        if claim.attempt >= max_attempts:
+            self.fail(claim, failure)
+        else:
+            self._change(claim, **QUEUED_AGAIN)
+
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)
         with self._database.connect() as connection:
