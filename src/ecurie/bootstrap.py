@@ -16,9 +16,11 @@ from ecurie.formats.hashes import keep_hashes_in
 from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
+from ecurie.machine import cuda_devices, free_ram, usable_cores
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
 from ecurie.requests.references import FIELD as REFERENCES
 from ecurie.settings import Settings
+from ecurie.shares import Machine, share_out
 
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
@@ -157,7 +159,7 @@ def picture_files(settings: Settings) -> PictureSource:
 def make_engine(settings: Settings) -> Engine:
     """Loads torch, so it is called in the worker and by `ecurie generate` only."""
     with quick_imports():
-        from ecurie.engine.devices import choose_compute, free_ram, free_vram, limit_threads
+        from ecurie.engine.devices import choose_compute, free_vram, limit_threads
         from ecurie.engine.engine import Engine
         from ecurie.engine.residency import Budgets
 
@@ -171,6 +173,20 @@ def make_engine(settings: Settings) -> Engine:
         models=settings.max_resident_models,
     )
     return Engine(compute, budgets, settings.verify_weights)
+
+
+def worker_environments(settings: Settings) -> list[dict[str, str]]:
+    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine.
+
+    Raises SettingsError for more workers than CUDA devices.
+    """
+    shares = share_out(
+        settings.workers,
+        settings.device,
+        settings.threads,
+        Machine(cuda_devices, usable_cores, lambda: settings.ram_budget or int(free_ram() * RAM_SHARE)),
+    )
+    return [settings.as_environment() | share for share in shares]
 
 
 def preloaded(settings: Settings, catalog: Catalog) -> list[FoundModel]:

@@ -68,7 +68,14 @@ class Settings(BaseSettings):
     port: int = Field(8009, ge=1, le=65535, description="Port to listen on.")
     demo: bool = Field(False, description="Use the bundled demo models.")
     catalog: Path | None = Field(None, description="Catalogue file; default: ecurie.yaml in data_dir.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+        description="Where to compute: auto, cpu, mps, cuda or cuda:N.",
+    )
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = Field(
+        "auto", description="Processes that make images; auto: one for each CUDA device, else one."
+    )
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")

@@ -27,6 +27,10 @@ def serve(
     data_dir: flags.DataDir = None,
     catalog: flags.CatalogPath = None,
     device: flags.Device = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Processes that make images [auto: one for each CUDA device, else one]."),
+    ] = None,
     settings_file: Annotated[Path | None, typer.Option(help="Settings file [ECURIE_SETTINGS_FILE].")] = None,
     allowed_hosts: Annotated[
         list[str] | None, typer.Option(help="Host names to accept besides loopback ones; may be repeated.")
@@ -121,7 +125,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded, prepare_storage
+    from ecurie.bootstrap import make_service, make_store, preloaded, prepare_storage, worker_environments
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     prepare_storage(settings)
@@ -137,7 +141,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         server.should_exit = True
 
     options = WorkerOptions(
-        environment=settings.as_environment(),
+        environments=worker_environments(settings),
         folder=settings.workers_dir,
         drain_seconds=settings.drain_seconds,
         lease_seconds=settings.lease_seconds,

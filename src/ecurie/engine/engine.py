@@ -219,7 +219,7 @@ class Engine:
 
     def describe(self) -> dict[str, Any]:
         return {
-            "device": self._compute.device.type,
+            "device": str(self._compute.device),
             "dtype": self._compute.dtype_name,
             "ram_budget": self._budgets.ram,
             "vram_budget": self._budgets.vram,
