@@ -33,7 +33,7 @@ class FakeEngine:
         self._behaviour = behaviour
 
     def run(
-        self, _request: object, _outputs: object, listen: Callable[[Progress], None], _read: object
+        self, _request: object, _outputs: object, listen: Callable[[Progress], None], *_others: object
     ) -> JobResult:
         return self._behaviour(listen)
 

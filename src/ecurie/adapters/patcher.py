@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ecurie.adapters.parallel import run_all
+from ecurie.adapters.parallel import Check, go_on, run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.adapters.reader import Adapter, Place
 from ecurie.adapters.sums import write_sum
@@ -89,10 +89,12 @@ class Patcher:
         self._own: dict[Place, int] = {}
 
     @torch.no_grad()
-    def apply(self, stack: Sequence[Applied], parts: Iterable[Part] | None = None) -> Change:
+    def apply(
+        self, stack: Sequence[Applied], parts: Iterable[Part] | None = None, check: Check = go_on
+    ) -> Change:
         """Nothing is done to a part that has this stack already. Only `parts` are touched (default: all).
 
-        An error in the middle leaves every weight of them pristine before it leaves.
+        An error in the middle, of `check` too, leaves every weight of them pristine before it leaves.
         """
         asked = list(self._parts if parts is None else parts)
         ordered = sorted(stack, key=lambda applied: applied.signature)
@@ -108,7 +110,8 @@ class Patcher:
         try:
             self._restore(stale)
             restored = time.perf_counter()
-            run_all([partial(self._patch, place, wanted[place]) for place in self._largest_first(wanted)])
+            patches = [partial(self._patch, place, wanted[place]) for place in self._largest_first(wanted)]
+            run_all(patches, check)
         except BaseException:
             touched = self._patched_in(asked)
             self._restore(touched)

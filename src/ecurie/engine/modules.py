@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from ecurie.adapters.parallel import run_all
+from ecurie.adapters.parallel import Check, go_on, run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.engine.devices import Compute
 from ecurie.errors import WeightsInvalid
@@ -52,11 +52,18 @@ def empty_module(component: str, config: dict[str, Any]) -> nn.Module:
 
 
 @torch.no_grad()
-def fill(module: nn.Module, sources: Mapping[str, Source], pristine: Pristine, compute: Compute) -> None:
+def fill(
+    module: nn.Module,
+    sources: Mapping[str, Source],
+    pristine: Pristine,
+    compute: Compute,
+    check: Check = go_on,
+) -> None:
     """Give every parameter its tensor in `compute.dtype` on the device; no copy is made of one that is
     stored so on the CPU. A parameter that has memory keeps it: new memory costs ten times the conversion.
 
-    Raises WeightsInvalid for missing, unknown or misshapen tensors.
+    Raises WeightsInvalid for missing, unknown or misshapen tensors, or what `check` raises: then a module
+    without memory is as it was, one that has memory must not be used.
     """
     expected = module.state_dict()
     named = {_state_name(key, expected): source for key, source in sources.items()}
@@ -76,9 +83,10 @@ def fill(module: nn.Module, sources: Mapping[str, Source], pristine: Pristine, c
         else:
             tasks.append(partial(convert, name, stored))
     if compute.on_cpu:
-        run_all(tasks)
+        run_all(tasks, check)
     else:
         for task in tasks:
+            check()
             task()
     _assign(module, state)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.engine.devices import Compute, give_back_memory
 from ecurie.engine.loader import Model, load_model
 from ecurie.engine.memory import Step
@@ -71,14 +72,16 @@ class Residency:
         return need_of(checkpoint.parts.tensors, self._compute.dtype)
 
     @contextmanager
-    def use(self, model_id: str, checkpoint: Checkpoint, step: Step, peak: int = 0) -> Iterator[Resident]:
+    def use(
+        self, model_id: str, checkpoint: Checkpoint, step: Step, peak: int = 0, check: Check = go_on
+    ) -> Iterator[Resident]:
         """The model of these files, loaded if it must be: also when one was replaced since.
 
         `peak` bytes of the accelerator are made free for it, weights included. Raises what `load_model`
         raises, and what the device raises when it is full.
         """
         key = (checkpoint.files, checkpoint.stamp)
-        resident = self._models.get(key) or self._load(key, model_id, checkpoint, step, peak)
+        resident = self._models.get(key) or self._load(key, model_id, checkpoint, step, peak, check)
         self._models.move_to_end(key)
         resident.id, resident.last_used = model_id, time.time()
         resident.users += 1
@@ -89,7 +92,9 @@ class Residency:
             resident.users -= 1
             resident.last_used = time.time()
 
-    def _load(self, key: Key, model_id: str, checkpoint: Checkpoint, step: Step, peak: int) -> Resident:
+    def _load(
+        self, key: Key, model_id: str, checkpoint: Checkpoint, step: Step, peak: int, check: Check
+    ) -> Resident:
         need = self.need(checkpoint)
         at_host = self._compute.on_cpu or step >= Step.MODEL_OFFLOAD
         if self._compute.on_cpu:
@@ -100,7 +105,7 @@ class Residency:
         spare = self._spare_parts(self._leave_until_fits(None, target, coming=1), checkpoint)
         self._give_back()
         where = self._compute.at_host if at_host else self._compute
-        resident = Resident(model_id, load_model(checkpoint, where, spare), need, time.time())
+        resident = Resident(model_id, load_model(checkpoint, where, spare, check), need, time.time())
         self._models[key] = resident
         return resident
 

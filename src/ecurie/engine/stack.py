@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecurie.adapters.embeddings import Embedding, load_embedding
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.adapters.patcher import Applied, Signature, signature_of
 from ecurie.adapters.reader import Adapter, load_adapter
 from ecurie.domain import (
@@ -62,13 +63,16 @@ class Stacks:
     def __init__(self) -> None:
         self._read: OrderedDict[tuple[object, ...], Adapter] = OrderedDict()
 
-    def read(self, request: GenerationRequest, model: Model) -> ReadStack:
+    def read(self, request: GenerationRequest, model: Model, check: Check = go_on) -> ReadStack:
         """The request's adapters and embeddings in memory.
 
         Raises what `read_adapter`, `load_adapter` and `load_embedding` raise, or AdapterInvalid for a file
-        that was replaced while the job waited.
+        that was replaced while the job waited. `check` is called before each.
         """
-        read = [self._timed(use, model.checkpoint) for use in request.adapters]
+        read = []
+        for use in request.adapters:
+            check()
+            read.append(self._timed(use, model.checkpoint))
         self._forget_old(len(read))
         inventory = model.checkpoint.inventory
         adapters = tuple(
@@ -108,11 +112,15 @@ class Stacks:
 
 
 def apply_stack(
-    stack: ReadStack, request: GenerationRequest, model: Model, parts: Iterable[Part] | None = None
+    stack: ReadStack,
+    request: GenerationRequest,
+    model: Model,
+    parts: Iterable[Part] | None = None,
+    check: Check = go_on,
 ) -> StackReport:
     """Make the weights of `parts` (default: all) equal base + the stack; they are pristine or as before when
     an error leaves."""
-    change = model.patcher.apply(stack.applied, parts)
+    change = model.patcher.apply(stack.applied, parts, check)
     return StackReport(
         adapters=tuple(_report(*read) for read in stack.adapters),
         weights_written=change.patched + change.restored,

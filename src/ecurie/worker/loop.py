@@ -28,6 +28,7 @@ from ecurie.jobs.schedule import Held, stack_of
 from ecurie.jobs.store import JobStore
 from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.settings import Settings
+from ecurie.worker.aside import run_aside
 from ecurie.worker.heartbeat import heartbeat
 from ecurie.worker.reporter import Reporter
 from ecurie.worker.stop import StopSign
@@ -101,12 +102,12 @@ class Worker:
             self._commit(write, claim, outcome)
 
     def _run(self, claim: Claim, reporter: Reporter) -> Ending:
-        job = claim.job
+        job, kept = claim.job, self._pictures
         outputs = OutputFolder(self._outputs, job.id, job.created_at)
         try:
             request = self._settled(claim, reporter)
-            result = self._engine.run(request, outputs, reporter, self._pictures.content)
-            result = with_replay(result, request, self._outputs, self._pictures.content)
+            result = self._engine.run(request, outputs, reporter, kept.content, reporter.check)
+            result = with_replay(result, request, self._outputs, kept.content)
         except Exception as error:
             return self._ended_by(error, claim)
         self._held = self._held.after(request.model, stack_of(request), time.time())
@@ -143,7 +144,10 @@ class Worker:
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
         kept = self._pictures
         pictures = PictureSource(partial(settle_picture, pictures=kept), read=kept.content)
-        request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
+        most = self._settings.max_pixels
+        request = run_aside(
+            lambda listen: settle(request, catalog, downloader, most, listen, pictures), reporter
+        )
         self._store.claims.settle(claim, request, stack_of(request))
         return request
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import Progress
 from ecurie.errors import JobInterrupted
 from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.stop import StopSign
 
+log = logging.getLogger(__name__)
 REPORT_SECONDS = 0.1
+CHECK_SECONDS = 0.2
 
 
 class Reporter:
@@ -19,6 +24,7 @@ class Reporter:
     def __init__(self, claims: Claims, claim: Claim, stop: StopSign, announce: Callable[[], None]):
         self._claims, self._claim, self._stop, self._announce = claims, claim, stop, announce
         self._phase, self._reported_at = "", 0.0
+        self._checked_at = 0.0
         self.last_sign = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
@@ -33,3 +39,20 @@ class Reporter:
         if progress.phase != self._phase:
             self._announce()
         self._phase, self._reported_at = progress.phase, now
+
+    def check(self) -> None:
+        """Between reports, as often as one likes: a sign of life, and whether to go on.
+
+        Raises JobCancelled, JobInterrupted or LeaseLost.
+        """
+        now = time.monotonic()
+        if now - self._checked_at < CHECK_SECONDS:
+            return
+        self._checked_at = self.last_sign = now
+        if self._stop.overdue:
+            raise JobInterrupted("the worker is stopping")
+        try:
+            self._claims.check(self._claim)
+        except OperationalError as error:
+            # The next report says whether the store is back.
+            log.warning("job %s: the store cannot be asked: %s", self._claim.job.id, error.orig)
