@@ -121,6 +121,7 @@ class Settings(BaseSettings):
         False, description="Compare unpatched weights with the file before each job (slow; for debugging)."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
+    prefetch: bool = Field(True, description="Read the files of the next jobs while one runs.")
     download: Literal["auto", "never"] = Field(
         "auto", description="Whether a job may download files that the catalogue names."
     )

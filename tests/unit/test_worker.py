@@ -37,6 +37,9 @@ class FakeEngine:
     ) -> JobResult:
         return self._behaviour(listen)
 
+    def get_ready(self, _request: object, _check: object) -> int:
+        return 0
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[JobStore]:

@@ -68,6 +68,9 @@ def serve(
         bool | None, typer.Option("--verify-weights", help="Check unpatched weights before each job.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
+    prefetch: Annotated[
+        bool | None, typer.Option(help="Read the files of the next jobs while one runs.")
+    ] = None,
     download: Annotated[str | None, typer.Option(help="auto or never: downloads on first use.")] = None,
     civitai_url: Annotated[str | None, typer.Option(help="Where to ask for civitai: sources.")] = None,
     plain_http_hosts: Annotated[

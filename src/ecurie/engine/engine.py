@@ -17,6 +17,7 @@ import ecurie
 from ecurie.adapters.parallel import CHECK_SECONDS, Check, go_on
 from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Setup, StackReport, Timings
 from ecurie.engine import pipelines, prompts
+from ecurie.engine.ahead import get_ready
 from ecurie.engine.devices import Compute
 from ecurie.engine.drawing import Drawn, Start, StepListener, drawing_of, read_start
 from ecurie.engine.ladder import first_step, run_down
@@ -200,6 +201,13 @@ class Engine:
                 pass
 
         run_down(start, self._compute, attempt, self._residency.clear)
+
+    def get_ready(self, request: GenerationRequest, check: Check) -> int:
+        """What of a later, settled request can be read while another one runs; on another thread.
+
+        `check` stops it. Returns how many bytes came from the disk. Raises what reading the files raises.
+        """
+        return get_ready(request, self._stacks, self._residency, check)
 
     def _first_step(self, need: ModelNeed, width: int, height: int) -> Step:
         return first_step(self._compute, self._budgets.vram, need, width, height)

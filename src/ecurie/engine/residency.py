@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,6 +22,7 @@ from ecurie.engine.memory import Step
 from ecurie.engine.need import ModelNeed, need_of
 from ecurie.engine.placement import META, parts_of, place_of
 from ecurie.formats.checkpoint import Checkpoint, ModelFiles
+from ecurie.formats.model_files import files_by_part
 
 log = logging.getLogger(__name__)
 Key = tuple[ModelFiles, object]
@@ -70,6 +72,14 @@ class Residency:
         if resident is not None:
             return resident.need
         return need_of(checkpoint.parts.tensors, self._compute.dtype)
+
+    def holds(self, checkpoint: Checkpoint) -> bool:
+        return (checkpoint.files, checkpoint.stamp) in self._models
+
+    def files(self) -> set[Path]:
+        """Of the models in memory: mapped, or needed to patch them and to restore their weights."""
+        resident = [one.model.checkpoint for one in list(self._models.values())]
+        return {file for checkpoint in resident for _, file in files_by_part(checkpoint)}
 
     @contextmanager
     def use(

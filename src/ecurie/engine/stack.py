@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from ecurie.adapters.embeddings import Embedding, load_embedding
 from ecurie.adapters.parallel import Check, go_on
@@ -58,10 +59,11 @@ class ReadStack:
 
 
 class Stacks:
-    """Applies stacks; the files of the adapters used last stay in memory."""
+    """Applies stacks; the files of the adapters used last stay in memory. Another thread may read ahead."""
 
     def __init__(self) -> None:
         self._read: OrderedDict[tuple[object, ...], Adapter] = OrderedDict()
+        self._lock, self._reading = Lock(), dict[tuple[object, ...], Lock]()
 
     def read(self, request: GenerationRequest, model: Model, check: Check = go_on) -> ReadStack:
         """The request's adapters and embeddings in memory.
@@ -88,27 +90,45 @@ class Stacks:
         """Make the model's weights equal base + the request's stack; raises what `read` raises."""
         return apply_stack(self.read(request, model), request, model)
 
+    def read_ahead(self, request: GenerationRequest, checkpoint: Checkpoint, check: Check) -> None:
+        """Read the adapters that a later request needs, as `read` does and raising what it raises."""
+        for use in request.adapters:
+            check()
+            self._adapter(use, checkpoint)
+        self._forget_old(len(request.adapters))
+
     def _timed(self, use: AdapterUse, checkpoint: Checkpoint) -> tuple[Adapter, float]:
         began = time.perf_counter()
         return self._adapter(use, checkpoint), time.perf_counter() - began
 
     def _adapter(self, use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
         key = (use.sha256, use.config_sha256, checkpoint.files, checkpoint.stamp, use.strict)
-        if key not in self._read:
-            file = Path(use.file)
-            described = read_adapter(file, checkpoint.inventory, strict=use.strict)
-            same = described.stamp == use.stamp or sha256_of(file) == use.sha256
-            if not same or config_sha256_of(file) != use.config_sha256:
-                raise AdapterInvalid(f"{file} was replaced while the job waited", remedy="send it again")
-            self._read[key] = load_adapter(described, use.sha256 + use.config_sha256)
-        self._read.move_to_end(key)
-        return self._read[key]
+        with self._lock:
+            reading = self._reading.setdefault(key, Lock())
+        # Who comes while the file is being read waits for it instead of reading it again.
+        with reading:
+            adapter = self._read.get(key) or _load(use, checkpoint)
+            with self._lock:
+                self._read[key] = adapter
+                self._read.move_to_end(key)
+                self._reading.pop(key, None)
+        return adapter
 
     def _forget_old(self, in_use: int) -> None:
-        sizes = [adapter.size for adapter in self._read.values()]
-        while len(sizes) > in_use and sum(sizes) > KEPT_BYTES:
-            self._read.popitem(last=False)
-            sizes.pop(0)
+        with self._lock:
+            sizes = [adapter.size for adapter in self._read.values()]
+            while len(sizes) > in_use and sum(sizes) > KEPT_BYTES:
+                self._read.popitem(last=False)
+                sizes.pop(0)
+
+
+def _load(use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
+    file = Path(use.file)
+    described = read_adapter(file, checkpoint.inventory, strict=use.strict)
+    same = described.stamp == use.stamp or sha256_of(file) == use.sha256
+    if not same or config_sha256_of(file) != use.config_sha256:
+        raise AdapterInvalid(f"{file} was replaced while the job waited", remedy="send it again")
+    return load_adapter(described, use.sha256 + use.config_sha256)
 
 
 def apply_stack(

@@ -14,8 +14,8 @@ import sqlalchemy as sql
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
-from ecurie.jobs.rows import to_job, to_json
-from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.rows import to_job, to_json, to_request
+from ecurie.jobs.schedule import Held, Waiting, choose, foresee
 from ecurie.jobs.table import jobs
 
 CLAIM_WINDOW = 500
@@ -39,15 +39,8 @@ class Claims:
 
     def take(self, worker: str, held: Held, *, lease_seconds: float, max_overtake: float) -> Claim | None:
         """Take the next job, or None when nothing waits (or another worker was faster)."""
-        columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at)
-        query = (
-            sql.select(*columns)
-            .where(jobs.c.state == JobState.QUEUED)
-            .order_by(jobs.c.priority.desc(), jobs.c.seq)
-            .limit(CLAIM_WINDOW)
-        )
         with self._database.connect() as connection:
-            waiting = [Waiting(*row) for row in connection.execute(query)]
+            waiting = _waiting(connection)
             now = time.time()
             chosen = choose(waiting, held, now, max_overtake)
             if chosen is None:
@@ -70,6 +63,14 @@ class Claims:
             if row is not None:
                 connection.execute(_overtaken_by(chosen, now))
         return None if row is None else Claim(to_job(row, None), worker, int(row["attempts"]))
+
+    def upcoming(self, held: Held, count: int, *, max_overtake: float) -> list[tuple[str, GenerationRequest]]:
+        """Id and request of the jobs that `take` would give next, one after the other; none is taken."""
+        with self._database.connect() as connection:
+            next_ones = foresee(_waiting(connection), held, time.time(), max_overtake, count)
+            query = sql.select(jobs.c.id, jobs.c.request).where(jobs.c.id.in_([one.id for one in next_ones]))
+            found = {row.id: to_request(row.request) for row in connection.execute(query)}
+        return [(one.id, found[one.id]) for one in next_ones if one.id in found]
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
@@ -136,6 +137,18 @@ class Claims:
         with self._database.connect() as connection:
             if not connection.execute(query).rowcount:
                 raise LeaseLost(f"job {claim.job.id} was taken over")
+
+
+def _waiting(connection: sql.Connection) -> list[Waiting]:
+    """The head of the queue."""
+    columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at)
+    query = (
+        sql.select(*columns)
+        .where(jobs.c.state == JobState.QUEUED)
+        .order_by(jobs.c.priority.desc(), jobs.c.seq)
+        .limit(CLAIM_WINDOW)
+    )
+    return [Waiting(*row) for row in connection.execute(query)]
 
 
 def _overtaken_by(chosen: Waiting, now: float) -> sql.Update:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.settings import Settings
 from ecurie.worker.aside import run_aside
 from ecurie.worker.heartbeat import heartbeat
+from ecurie.worker.prefetch import Prefetcher
 from ecurie.worker.reporter import Reporter
 from ecurie.worker.stop import StopSign
 
@@ -66,6 +68,9 @@ class Worker:
         self._held = Held()
         self._rests_until = 0.0
         self._settings = settings
+        self._prefetcher = None
+        if settings.prefetch:
+            self._prefetcher = Prefetcher(store.claims, engine.get_ready, settings.max_overtake_seconds)
         self._look_again = 0.0
 
     def run(self) -> None:
@@ -97,9 +102,16 @@ class Worker:
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
         reporter = Reporter(self._store.claims, claim, self._stop, self._announce)
         with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
-            write, outcome = self._run(claim, reporter)
+            with self._prefetching(job.request, reporter):
+                write, outcome = self._run(claim, reporter)
             self._announce()
             self._commit(write, claim, outcome)
+
+    def _prefetching(self, running: GenerationRequest, reporter: Reporter) -> AbstractContextManager[None]:
+        if self._prefetcher is None:
+            return nullcontext()
+        held = self._held.after(running.model, stack_of(running), time.time())
+        return self._prefetcher.beside(held, lambda: reporter.drawing)
 
     def _run(self, claim: Claim, reporter: Reporter) -> Ending:
         job, kept = claim.job, self._pictures

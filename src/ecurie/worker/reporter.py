@@ -25,10 +25,12 @@ class Reporter:
         self._claims, self._claim, self._stop, self._announce = claims, claim, stop, announce
         self._phase, self._reported_at = "", 0.0
         self._checked_at = 0.0
+        self.drawing = False
         self.last_sign = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         self.last_sign = time.monotonic()
+        self.drawing = progress.step > 0
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
