@@ -24,7 +24,7 @@ from ecurie.domain import Job
 
 MODULE = "bench.prefetch"
 ROUNDS, ADAPTERS = 2, 2
-FIRST = {"prompt": "red apple", "model": "demo", "steps": 150, "num_images": 16, "seed": 1}
+FIRST = {"prompt": "red apple", "model": "demo", "steps": 150, "num_images": 3, "seed": 1}
 NEXT = {
     "prompt": "x",
     "negative_prompt": "x",
