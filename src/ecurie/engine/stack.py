@@ -63,7 +63,7 @@ class Stacks:
 
     def __init__(self) -> None:
         self._read: OrderedDict[tuple[object, ...], Adapter] = OrderedDict()
-        self._lock, self._reading = Lock(), dict[tuple[object, ...], Lock]()
+        self._lock = Lock()
 
     def read(self, request: GenerationRequest, model: Model, check: Check = go_on) -> ReadStack:
         """The request's adapters and embeddings in memory.
@@ -103,15 +103,11 @@ class Stacks:
 
     def _adapter(self, use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
         key = (use.sha256, use.config_sha256, checkpoint.files, checkpoint.stamp, use.strict)
+        # The job does not wait for the thread that reads ahead: its low priority would be the job's.
+        adapter = self._read.get(key) or _load(use, checkpoint)
         with self._lock:
-            reading = self._reading.setdefault(key, Lock())
-        # Who comes while the file is being read waits for it instead of reading it again.
-        with reading:
-            adapter = self._read.get(key) or _load(use, checkpoint)
-            with self._lock:
-                self._read[key] = adapter
-                self._read.move_to_end(key)
-                self._reading.pop(key, None)
+            self._read[key] = adapter
+            self._read.move_to_end(key)
         return adapter
 
     def _forget_old(self, in_use: int) -> None:

@@ -20,13 +20,14 @@ AHEAD = 3
 """So many of the next jobs are looked at."""
 LOOK_SECONDS = 0.5
 """How often it is looked for something to do; jobs that draw for less are left in peace."""
-LOWEST_PRIORITY = 19
+NICE = 10
+"""Not the lowest: on a busy machine a thread that hardly runs would still hold Python's lock now and then."""
 REMEMBERED = 1000
 GetReady = Callable[[GenerationRequest, Callable[[], None]], int]
 
 
 class Stopped(Exception):
-    """The job beside which the work was done has ended."""
+    """The job beside which the work was done has ended, or the next one needs the disk itself."""
 
 
 class Prefetcher:
@@ -57,8 +58,7 @@ class Prefetcher:
         while self._running.wait():
             time.sleep(LOOK_SECONDS)
             try:
-                if self._drawing():
-                    self._look()
+                self._look()
             except Stopped:
                 continue
             except Exception as error:
@@ -80,7 +80,7 @@ class Prefetcher:
             log.debug("job %s: %.1f MB prefetched in %.1f s", job_id, count / 1e6, seconds)
 
     def _check(self) -> None:
-        if not self._running.is_set():
+        if not (self._running.is_set() and self._drawing()):
             raise Stopped
 
     def _remember(self, job_id: str) -> None:
@@ -93,4 +93,4 @@ class Prefetcher:
 def _lower_priority() -> None:
     """Of this thread alone, where the system can do that."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
