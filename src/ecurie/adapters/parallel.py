@@ -20,12 +20,13 @@ def go_on() -> None:
     """The check of work that nobody stops."""
 
 
-def run_all(tasks: Iterable[Callable[[], None]], check: Check = go_on) -> None:
-    """Run the tasks on as many threads as torch may use, and wait for them.
+def run_all(tasks: Iterable[Callable[[], None]], at_most: int | None = None, check: Check = go_on) -> None:
+    """Run the tasks on as many threads as torch may use (`at_most` so many), and wait for them.
 
     Raises the first error of a task, or of `check`; tasks that have not begun then are left out.
     """
-    threads = torch.get_num_threads()
+    allowed = torch.get_num_threads()
+    threads = min(allowed, at_most or allowed)
     if threads == 1:
         for task in tasks:
             check()
@@ -39,7 +40,7 @@ def run_all(tasks: Iterable[Callable[[], None]], check: Check = go_on) -> None:
             future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(allowed)
 
 
 def _wait_for(future: Future[None], check: Check) -> None:
