@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 
 from ecurie.catalog.catalog import BUILTIN, Catalog, FoundModel
 from ecurie.domain import PictureUse
-from ecurie.errors import RequestError, SettingsError
+from ecurie.errors import EcurieError, RequestError, SettingsError
 from ecurie.formats.hashes import keep_hashes_in
+from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
+from ecurie.machine import cuda_devices, free_ram, usable_cores
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
 from ecurie.requests.references import FIELD as REFERENCES
 from ecurie.settings import Settings
+from ecurie.shares import Machine, share_out
 
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
@@ -49,7 +52,7 @@ def make_data_dir(settings: Settings) -> None:
     Raises SettingsError when the folder cannot be written.
     """
     try:
-        for folder in (settings.outputs_dir, settings.models_dir / "checkpoints", settings.workers_dir):
+        for folder in (settings.models_dir / "checkpoints", settings.workers_dir):
             folder.mkdir(parents=True, exist_ok=True)
         if not settings.demo and settings.catalog is None and not settings.catalog_file.exists():
             shutil.copyfile(BUILTIN["default"], settings.catalog_file)
@@ -122,7 +125,7 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+    return Service(make_catalog(settings), store, make_outputs(settings), limits, pictures, default)
 
 
 def make_retention(settings: Settings, service: Service) -> Retention:
@@ -131,15 +134,32 @@ def make_retention(settings: Settings, service: Service) -> Retention:
 
     keep = Keep(settings.keep_outputs_days, settings.keep_jobs_days, settings.keep_uploads_days)
     ended = EndedJobs(service.store.database)
-    return Retention(ended, keep, service.remove_output, service.remove_old_pictures)
+    return Retention(ended, keep, service.outputs.remove, service.remove_old_pictures)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(settings.max_upload_bytes, settings.max_upload_pixels)
 
 
+def make_outputs(settings: Settings) -> Storage:
+    """Where finished images are. Raises SettingsError."""
+    return open_storage(settings.outputs_place, settings.s3_endpoint_url)
+
+
 def make_pictures(settings: Settings) -> Pictures:
-    return Pictures(settings.uploads_dir, settings.outputs_dir, upload_limits(settings))
+    """Raises SettingsError."""
+    uploads = open_storage(settings.uploads_place, settings.s3_endpoint_url)
+    return Pictures(uploads, make_outputs(settings), upload_limits(settings))
+
+
+def prepare_storage(settings: Settings) -> None:
+    """See at the start that images and pictures can be kept. Raises SettingsError."""
+    for place in (settings.outputs_place, settings.uploads_place):
+        try:
+            open_storage(place, settings.s3_endpoint_url).prepare()
+        except (OSError, EcurieError) as error:
+            remedy = error.remedy if isinstance(error, EcurieError) else None
+            raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error
 
 
 def picture_files(settings: Settings) -> PictureSource:
@@ -155,7 +175,7 @@ def make_engine(settings: Settings, *, previews: bool = False) -> Engine:
     Raises SettingsError for a device or a preview decoder that cannot be used.
     """
     with quick_imports():
-        from ecurie.engine.devices import choose_compute, free_ram, free_vram, limit_threads
+        from ecurie.engine.devices import choose_compute, free_vram, limit_threads
         from ecurie.engine.engine import Engine
         from ecurie.engine.residency import Budgets
 
@@ -178,6 +198,20 @@ def make_previews(settings: Settings, compute: Compute) -> Previews:
 
     place = settings.preview_decoder
     return Previews(None if place is None else load_tiny_decoder(place, compute))
+
+
+def worker_environments(settings: Settings) -> list[dict[str, str]]:
+    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine.
+
+    Raises SettingsError for more workers than CUDA devices.
+    """
+    shares = share_out(
+        settings.workers,
+        settings.device,
+        settings.threads,
+        Machine(cuda_devices, usable_cores, lambda: settings.ram_budget or int(free_ram() * RAM_SHARE)),
+    )
+    return [settings.as_environment() | share for share in shares]
 
 
 def preloaded(settings: Settings, catalog: Catalog) -> list[FoundModel]:

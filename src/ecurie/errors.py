@@ -26,6 +26,7 @@ EcurieError
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
 │   ├── StoreUnavailable         the job database does not answer (503)
+│   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
 │   ├── NotReady                 no worker is alive yet (503)
 │   └── ServerUnreachable        no server answers the command line
@@ -175,6 +176,10 @@ class StorageFull(ServiceError):
 
 class StoreUnavailable(ServiceError):
     code, status, title = "store-unavailable", 503, "The job store does not answer"
+
+
+class StorageUnavailable(ServiceError):
+    code, status, title = "storage-unavailable", 503, "The storage of images cannot be used"
 
 
 class DownloadFailed(ServiceError):

@@ -97,7 +97,7 @@ def _defer(
     entry = catalog.models()[model_id]
     body = keep_pictures(body, pictures.find)
     most = most_pixels(entry, max_pixels)
-    passes = settle_passes(body, model_id, entry.size or SDXL_SIZE, most, pictures.find)
+    passes = settle_passes(body, model_id, entry.size or SDXL_SIZE, most, pictures)
     looked = defer_references(wanted_of(body), catalog, pictures)
     negative = entry.default_negative if body.negative_prompt is None else body.negative_prompt
     prompt_syntax, negative_syntax = settle_unresolved(body, negative.strip())

@@ -17,6 +17,7 @@ from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.storage import Storage, Stored
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
@@ -44,14 +45,16 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
-        outputs_dir: Path,
+        outputs: Storage,
         limits: Limits,
         pictures: Pictures,
         default_reference: Callable[[], PictureUse] | None = None,
     ):
         self.catalog, self.store, self.pictures = catalog, store, pictures
-        self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
-        self._outputs_dir, self._limits = outputs_dir.resolve(), limits
+        self.picture_source = PictureSource(
+            partial(settle_picture, pictures=pictures), default_reference, pictures.content
+        )
+        self.outputs, self._limits = outputs, limits
 
     def submit(self, body: GenerateBody, owner: str = "") -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
@@ -71,7 +74,9 @@ class Service:
         manifest = manifest_in(content)
         original = self.pictures.add(content, "image").use if is_image(content) else None
         find = partial(find_picture, pictures=self.pictures)
-        request = replay(manifest, original, self.catalog, find, self._limits.max_pixels)
+        request = replay(
+            manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content
+        )
         return self._queue(request, Priority.NORMAL, owner)
 
     def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
@@ -136,16 +141,20 @@ class Service:
         setup = job.result.setup
         return [manifest_of(job.request, index, setup) for index in range(len(job.result.images))]
 
-    def output(self, filename: str) -> Path:
-        """The file of a finished image. Raises UnknownOutput for anything else, links included."""
-        path = self._outputs_dir / filename
-        usable = OUTPUT_NAME.fullmatch(filename) and path.suffix in SUFFIXES
-        if not usable or path.is_symlink() or not path.is_file():
-            raise self._no_output(filename)
-        return path
+    def output(self, filename: str) -> Stored:
+        """The file of a finished image.
 
-    def remove_output(self, filename: str) -> None:
-        (self._outputs_dir / filename).unlink(missing_ok=True)
+        Raises UnknownOutput for anything else, links included, or StorageUnavailable.
+        """
+        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
+        found = self.outputs.find(filename) if usable else None
+        if found is None:
+            raise self._no_output(filename)
+        return found
+
+    def read_output(self, filename: str) -> bytes:
+        """Its content. Raises what `output` raises."""
+        return self.outputs.read(self.output(filename).name)
 
     def _no_output(self, filename: str) -> UnknownOutput:
         days, asked = self._limits.keep_outputs_days, time_in(filename)

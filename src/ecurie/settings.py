@@ -70,7 +70,14 @@ class Settings(BaseSettings):
     port: int = Field(8009, ge=1, le=65535, description="Port to listen on.")
     demo: bool = Field(False, description="Use the bundled demo models.")
     catalog: Path | None = Field(None, description="Catalogue file; default: ecurie.yaml in data_dir.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+        description="Where to compute: auto, cpu, mps, cuda or cuda:N.",
+    )
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = Field(
+        "auto", description="Processes that make images; auto: one for each CUDA device, else one."
+    )
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")
@@ -124,6 +131,7 @@ class Settings(BaseSettings):
         False, description="Compare unpatched weights with the file before each job (slow; for debugging)."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
+    prefetch: bool = Field(True, description="Read the files of the next jobs while one runs.")
     download: Literal["auto", "never"] = Field(
         "auto", description="Whether a job may download files that the catalogue names."
     )
@@ -137,6 +145,14 @@ class Settings(BaseSettings):
     preview_decoder: Path | None = Field(
         None,
         description="AutoencoderTiny, such as taesdxl, for sharper previews; default: a linear map.",
+    )
+    outputs_url: str | None = Field(
+        None,
+        description="Where images go, and pictures that are sent: file:///folder or s3://bucket/prefix; "
+        "default: folders in data_dir.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None, description="Address of S3-compatible storage; default: that of AWS."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
@@ -177,12 +193,15 @@ class Settings(BaseSettings):
         return SecretStr(f"{POSTGRES_DRIVER}://{rest}")
 
     @property
-    def outputs_dir(self) -> Path:
-        return self.data_dir / "outputs"
+    def outputs_place(self) -> str:
+        """The URL of finished images."""
+        return self.outputs_url or (self.data_dir / "outputs").as_uri()
 
     @property
-    def uploads_dir(self) -> Path:
-        return self.data_dir / "uploads"
+    def uploads_place(self) -> str:
+        """The URL of the pictures that clients send: workers need them, so they are where the outputs are."""
+        beside = None if self.outputs_url is None else f"{self.outputs_url.rstrip('/')}/uploads"
+        return beside or (self.data_dir / "uploads").as_uri()
 
     @property
     def models_dir(self) -> Path:

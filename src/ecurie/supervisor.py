@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,32 @@ class RunningWorker:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """`environment` makes a worker process see the server's settings; times in seconds."""
+    """`environments` make each worker process see the server's settings and its own; times in seconds."""
 
-    environment: dict[str, str]
+    environments: Sequence[dict[str, str]]
     folder: Path
     drain_seconds: float
     lease_seconds: float
     max_attempts: int
-    count: int = 1
+
+
+@dataclass(slots=True)
+class Post:
+    """A worker's place: who dies in it is replaced in it. `start_after` as time.monotonic tells it."""
+
+    environment: dict[str, str]
+    worker: RunningWorker | None = None
+    quick_deaths: int = 0
+    start_after: float = 0.0
+
+    def vacate(self) -> None:
+        """Its worker has died: the next one starts at once, or later where they keep dying young."""
+        assert self.worker is not None, "only a worker that was started can die"
+        lived = time.monotonic() - self.worker.started_at
+        self.worker = None
+        self.quick_deaths = self.quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
+        pause = 0.0 if self.quick_deaths < 3 else 2.0 ** (self.quick_deaths - 3)
+        self.start_after = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
 
 
 class Supervisor:
@@ -59,11 +77,9 @@ class Supervisor:
 
     def __init__(self, options: WorkerOptions, store: JobStore, on_setup_failure: Callable[[], None]):
         self._options, self._store, self._on_setup_failure = options, store, on_setup_failure
-        self._workers: list[RunningWorker] = []
+        self._posts = [Post(environment) for environment in options.environments]
         self._stopping = threading.Event()
         self._stop_by = 0.0
-        self._quick_deaths = 0
-        self._start_after = 0.0
         self._clock_offset = time.time() - time.monotonic()
         self._trust_leases_from = 0.0
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -84,8 +100,12 @@ class Supervisor:
             self._terminate()
 
     def _terminate(self) -> None:
-        for worker in list(self._workers):
+        for worker in self._workers:
             worker.process.terminate()
+
+    @property
+    def _workers(self) -> list[RunningWorker]:
+        return [worker for post in self._posts if (worker := post.worker) is not None]
 
     def stop(self) -> None:
         """Wait for the workers at most the drain time and a little, then kill; put their jobs back."""
@@ -137,28 +157,30 @@ class Supervisor:
 
     def _replace_dead(self) -> bool:
         """Whether a worker has died since the last look."""
-        died = [worker for worker in self._workers if worker.process.poll() is not None]
-        for worker in died:
-            self._workers.remove(worker)
+        someone_died = False
+        for post in self._posts:
+            worker = post.worker
+            if worker is None or worker.process.poll() is None:
+                continue
+            someone_died = True
+            post.vacate()
             self._forget(worker)
             if worker.process.returncode == CANNOT_START:
                 self._stopping.set()
                 self._on_setup_failure()
                 return True
-            lived = time.monotonic() - worker.started_at
             log.error("worker %s ended with status %s", worker.name, worker.process.returncode)
-            self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
-            pause = 0.0 if self._quick_deaths < 3 else 2.0 ** (self._quick_deaths - 3)
-            self._start_after = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
-        while len(self._workers) < self._options.count and time.monotonic() >= self._start_after:
-            self._workers.append(self._start_worker())
-        return bool(died)
+        for post in self._posts:
+            if post.worker is None and time.monotonic() >= post.start_after:
+                post.worker = self._start_worker(post.environment)
+        return someone_died
 
-    def _start_worker(self) -> RunningWorker:
+    @staticmethod
+    def _start_worker(environment: dict[str, str]) -> RunningWorker:
         name = f"worker-{uuid.uuid4().hex[:8]}"
         process = subprocess.Popen(
             [sys.executable, "-m", "ecurie.worker", name],
-            env={**os.environ, **self._options.environment},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

@@ -21,9 +21,16 @@ def test_flag_beats_environment_beats_file_beats_default(
 
 def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
-    for place in (settings.outputs_dir, settings.models_dir, settings.workers_dir, settings.catalog_file):
+    for place in (settings.models_dir, settings.workers_dir, settings.catalog_file):
         assert place.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.store_url
+    assert settings.outputs_place == f"file://{tmp_path}/outputs"
+    assert settings.uploads_place == f"file://{tmp_path}/uploads"
+
+
+def test_pictures_that_are_sent_go_where_images_go(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, outputs_url="s3://bucket/images/")
+    assert settings.uploads_place == "s3://bucket/images/uploads"
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,13 @@ class FakeEngine:
     def __init__(self, behaviour: Behaviour):
         self._behaviour = behaviour
 
-    def run(self, _request: object, _outputs: object, listen: Callable[[Progress], None]) -> JobResult:
+    def run(
+        self, _request: object, _outputs: object, listen: Callable[[Progress], None], *_others: object
+    ) -> JobResult:
         return self._behaviour(listen)
+
+    def get_ready(self, _request: object, _check: object) -> int:
+        return 0
 
 
 @pytest.fixture

@@ -27,6 +27,10 @@ def serve(
     data_dir: flags.DataDir = None,
     catalog: flags.CatalogPath = None,
     device: flags.Device = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Processes that make images [auto: one for each CUDA device, else one]."),
+    ] = None,
     settings_file: Annotated[Path | None, typer.Option(help="Settings file [ECURIE_SETTINGS_FILE].")] = None,
     allowed_hosts: Annotated[
         list[str] | None, typer.Option(help="Host names to accept besides loopback ones; may be repeated.")
@@ -70,6 +74,9 @@ def serve(
         bool | None, typer.Option("--verify-weights", help="Check unpatched weights before each job.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
+    prefetch: Annotated[
+        bool | None, typer.Option(help="Read the files of the next jobs while one runs.")
+    ] = None,
     download: Annotated[str | None, typer.Option(help="auto or never: downloads on first use.")] = None,
     civitai_url: Annotated[str | None, typer.Option(help="Where to ask for civitai: sources.")] = None,
     plain_http_hosts: Annotated[
@@ -83,6 +90,12 @@ def serve(
     ] = None,
     preview_decoder: Annotated[
         Path | None, typer.Option(help="AutoencoderTiny for previews, a folder or file.")
+    ] = None,
+    outputs_url: Annotated[
+        str | None, typer.Option(help="Where images go: file:///folder or s3://bucket/prefix.")
+    ] = None,
+    s3_endpoint_url: Annotated[
+        str | None, typer.Option(help="Address of S3-compatible storage [that of AWS].")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -127,13 +140,18 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
-    from ecurie.images.whole_files import remove_partial_files
+    from ecurie.bootstrap import (
+        make_retention,
+        make_service,
+        make_store,
+        preloaded,
+        prepare_storage,
+        worker_environments,
+    )
     from ecurie.jobs.forecasts import Forecasts
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    for folder in (settings.outputs_dir, settings.uploads_dir):
-        remove_partial_files(folder)
+    prepare_storage(settings)
     store = make_store(settings)
     service = make_service(settings, store)
     retention = make_retention(settings, service)
@@ -146,7 +164,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         server.should_exit = True
 
     options = WorkerOptions(
-        environment=settings.as_environment(),
+        environments=worker_environments(settings),
         folder=settings.workers_dir,
         drain_seconds=settings.drain_seconds,
         lease_seconds=settings.lease_seconds,
@@ -199,11 +217,12 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    place = settings.outputs_place.removeprefix("file://")
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {settings.outputs_dir}
+Images are written to {place}
 """

@@ -1,22 +1,25 @@
-"""The outputs folder: images with their provenance inside, whole or not there at all."""
+"""Finished images, with their provenance inside: whole or not there at all."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from PIL import Image
 
 from ecurie.domain import GenerationRequest, ImageFile, Setup
+from ecurie.errors import StorageUnavailable
 from ecurie.images.formats import Provenance, suffix_of, write_image
 from ecurie.images.infotext import write_infotext
 from ecurie.images.manifest import manifest_of
-from ecurie.images.whole_files import write_whole
+from ecurie.images.storage import Storage
+
+log = logging.getLogger(__name__)
 
 TIME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]{8}\.")
 
@@ -38,7 +41,7 @@ class OutputFolder:
     (numbered from the second image on).
     """
 
-    folder: Path
+    storage: Storage
     job_id: str
     created_at: datetime
     fixed_name: str | None = None
@@ -52,15 +55,24 @@ class OutputFolder:
         return f"{request.model}_{self.created_at:%Y%m%d_%H%M%S}_{digest}{suffix}"
 
     def save(self, image: Image.Image, request: GenerationRequest, index: int, setup: Setup) -> ImageFile:
-        """Write the image and its provenance, whole or not at all. Raises StorageFull."""
+        """Write the image and its provenance, whole or not at all.
+
+        Raises StorageFull or StorageUnavailable.
+        """
         told = provenance_of(request, index, setup) if request.metadata else None
-        target = self.folder / self.name_of(request, index)
-        write_whole(target, lambda file: write_image(file, image, request.format, request.quality, told))
-        return ImageFile(target.name, request.seed_of(index), image.width, image.height)
+        name = self.name_of(request, index)
+        self.storage.write_whole(
+            name, lambda file: write_image(file, image, request.format, request.quality, told)
+        )
+        return ImageFile(name, request.seed_of(index), image.width, image.height)
 
     def discard(self, images: Iterable[ImageFile]) -> None:
+        """Remove them. What the storage does not let go now is told: another error is on its way already."""
         for image in images:
-            (self.folder / image.filename).unlink(missing_ok=True)
+            try:
+                self.storage.remove(image.filename)
+            except StorageUnavailable as error:
+                log.warning("%s stays: %s", image.filename, error)
 
 
 def provenance_of(request: GenerationRequest, index: int, setup: Setup) -> Provenance:

@@ -17,8 +17,8 @@ from sqlalchemy.exc import OperationalError
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
 from ecurie.jobs.previews import forget_preview, keep_preview
-from ecurie.jobs.rows import to_job, to_json
-from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.rows import to_job, to_json, to_request
+from ecurie.jobs.schedule import Held, Waiting, choose, foresee
 from ecurie.jobs.table import jobs
 
 CLAIM_WINDOW = 500
@@ -52,7 +52,7 @@ class Claims:
     ) -> Claim | None:
         """Take the next job, or None when nothing waits; with `models`, of those that are for one of them."""
         with self._database.connect() as connection:
-            while waiting := [Waiting(*row) for row in connection.execute(_waiting(models))]:
+            while waiting := _waiting(connection, models):
                 now = time.time()
                 chosen = choose(waiting, held, now, max_overtake)
                 assert chosen is not None
@@ -62,6 +62,16 @@ class Claims:
                     return Claim(to_job(row, None), worker, int(row["attempts"]))
                 # Another worker was faster.
         return None
+
+    def upcoming(
+        self, held: Held, count: int, *, max_overtake: float, models: Collection[str] | None = None
+    ) -> list[tuple[str, GenerationRequest]]:
+        """Id and request of the jobs that `take` would give next, one after the other; none is taken."""
+        with self._database.connect() as connection:
+            next_ones = foresee(_waiting(connection, models), held, time.time(), max_overtake, count)
+            query = sql.select(jobs.c.id, jobs.c.request).where(jobs.c.id.in_([one.id for one in next_ones]))
+            found = {row.id: to_request(row.request) for row in connection.execute(query)}
+        return [(one.id, found[one.id]) for one in next_ones if one.id in found]
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
@@ -127,6 +137,16 @@ class Claims:
         with contextlib.suppress(OperationalError), self._database.connect() as connection:
             forget_preview(connection, claim.job.id)
 
+    def try_again(self, claim: Claim, failure: JobFailure, max_attempts: int) -> None:
+        """Return a job to the queue after a fault of the machine, not its own; the last attempt fails.
+
+        Raises LeaseLost.
+        """
+        if claim.attempt >= max_attempts:
+            self.fail(claim, failure)
+        else:
+            self._leave(claim, **QUEUED_AGAIN)
+
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)
         with self._database.connect() as connection:
@@ -134,7 +154,7 @@ class Claims:
                 raise LeaseLost(f"job {claim.job.id} was taken over")
 
 
-def _waiting(models: Collection[str] | None) -> sql.Select[Any]:
+def _waiting(connection: sql.Connection, models: Collection[str] | None) -> list[Waiting]:
     """The first in turn of the highest priority that waits."""
     mine = [jobs.c.state == JobState.QUEUED]
     if models is not None:
@@ -149,12 +169,13 @@ def _waiting(models: Collection[str] | None) -> sql.Select[Any]:
         jobs.c.overtaken_at,
         jobs.c.turn,
     )
-    return (
+    query = (
         sql.select(*columns)
         .where(*mine, jobs.c.priority == highest.scalar_subquery())
         .order_by(jobs.c.turn, jobs.c.seq)
         .limit(CLAIM_WINDOW)
     )
+    return [Waiting(*row) for row in connection.execute(query)]
 
 
 def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> Any:

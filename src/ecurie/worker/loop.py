@@ -5,14 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import OperationalError
 
-from ecurie.bootstrap import make_catalog, make_downloader, make_pictures
+from ecurie.bootstrap import make_catalog, make_downloader, make_outputs, make_pictures
 from ecurie.domain import GenerationRequest, JobFailure
-from ecurie.errors import EcurieError, GenerationFailed, JobCancelled, JobInterrupted, LeaseLost
+from ecurie.errors import (
+    EcurieError,
+    GenerationFailed,
+    JobCancelled,
+    JobInterrupted,
+    LeaseLost,
+    StorageUnavailable,
+)
 from ecurie.first_use import settle
 from ecurie.images.comparing import with_replay
 from ecurie.images.files import OutputFolder
@@ -21,7 +29,9 @@ from ecurie.jobs.schedule import Held, stack_of
 from ecurie.jobs.store import JobStore
 from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.settings import Settings
+from ecurie.worker.aside import run_aside
 from ecurie.worker.heartbeat import heartbeat
+from ecurie.worker.prefetch import Prefetcher
 from ecurie.worker.reporter import Reporter
 from ecurie.worker.stop import StopSign
 
@@ -32,6 +42,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.02
 LOOK_AGAIN_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+Ending = tuple[Callable[[], None], str]
+"""How the store is told of a job's end, and a word for the log."""
 
 
 class Worker:
@@ -48,16 +61,22 @@ class Worker:
     ):
         self._announce = announce
         self._name, self._engine, self._store, self._stop = name, engine, store, stop
-        self._outputs_dir = settings.outputs_dir
+        self._outputs, self._pictures = make_outputs(settings), make_pictures(settings)
         self._stall = settings.stall_seconds
         self._lease, self._max_overtake = settings.lease_seconds, settings.max_overtake_seconds
+        self._max_attempts = settings.max_attempts
         self._held = Held()
+        self._rests_until = 0.0
         self._settings = settings
+        self._prefetcher = None
+        if settings.prefetch:
+            self._prefetcher = Prefetcher(store.claims, engine.get_ready, settings.max_overtake_seconds)
         self._look_again = 0.0
 
     def run(self) -> None:
         while not self._stop.raised:
-            claim = self._claim()
+            resting = time.monotonic() < self._rests_until
+            claim = None if resting else self._claim()
             if claim is None:
                 time.sleep(POLL_SECONDS)
             else:
@@ -83,36 +102,49 @@ class Worker:
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
         reporter = Reporter(self._store.claims, claim, self._stop, self._announce)
         with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
-            write, outcome = self._run(claim, reporter)
+            with self._prefetching(job.request, reporter):
+                write, outcome = self._run(claim, reporter)
             self._announce()
             self._commit(write, claim, outcome)
 
-    def _run(self, claim: Claim, reporter: Reporter) -> tuple[Callable[[], None], str]:
-        """Make the images; returns how the store is told, and a word for the log."""
-        job, claims = claim.job, self._store.claims
-        outputs = OutputFolder(self._outputs_dir, job.id, job.created_at)
+    def _prefetching(self, running: GenerationRequest, reporter: Reporter) -> AbstractContextManager[None]:
+        if self._prefetcher is None:
+            return nullcontext()
+        held = self._held.after(running.model, stack_of(running), time.time())
+        return self._prefetcher.beside(held, lambda: reporter.drawing)
+
+    def _run(self, claim: Claim, reporter: Reporter) -> Ending:
+        job, kept = claim.job, self._pictures
+        outputs = OutputFolder(self._outputs, job.id, job.created_at)
         try:
             request = self._settled(claim, reporter)
-            result = self._engine.run(request, outputs, reporter)
-            result = with_replay(result, request, self._outputs_dir)
-        except JobCancelled:
-            return lambda: claims.end_cancelled(claim), "cancelled"
-        except JobInterrupted:
-            return lambda: claims.give_back(claim), "back in the queue"
-        except LeaseLost as error:
-            return lambda: None, str(error)
-        except EcurieError as error:
-            failure = JobFailure.of(error)
-            return lambda: claims.fail(claim, failure), f"failed: {error}"
+            result = self._engine.run(request, outputs, reporter, kept.content, reporter.check)
+            result = with_replay(result, request, self._outputs, kept.content)
         except Exception as error:
-            log.exception("job %s: unexpected error", job.id)
-            unexpected = GenerationFailed(
+            return self._ended_by(error, claim)
+        self._held = self._held.after(request.model, stack_of(request), time.time())
+        return partial(self._store.claims.succeed, claim, result), "succeeded"
+
+    def _ended_by(self, error: Exception, claim: Claim) -> Ending:
+        claims = self._store.claims
+        match error:
+            case JobCancelled():
+                return partial(claims.end_cancelled, claim), "cancelled"
+            case JobInterrupted():
+                return partial(claims.give_back, claim), "back in the queue"
+            case LeaseLost():
+                return lambda: None, str(error)
+            case StorageUnavailable():
+                # Any other job would end here too, so nothing is lost by a pause.
+                self._rests_until = time.monotonic() + min(2.0**claim.attempt, LONGEST_PAUSE_SECONDS)
+                again = partial(claims.try_again, claim, JobFailure.of(error), self._max_attempts)
+                return again, f"could not be kept: {error}"
+        if not isinstance(error, EcurieError):
+            log.exception("job %s: unexpected error", claim.job.id)
+            error = GenerationFailed(
                 f"{type(error).__name__}: {error}", remedy="see the server's log for the traceback"
             )
-            failure = JobFailure.of(unexpected)
-            return lambda: claims.fail(claim, failure), "failed"
-        self._held = self._held.after(request.model, stack_of(request), time.time())
-        return lambda: claims.succeed(claim, result), "succeeded"
+        return partial(claims.fail, claim, JobFailure.of(error)), f"failed: {error}"
 
     def _settled(self, claim: Claim, reporter: Reporter) -> GenerationRequest:
         """The job's request, once the files that it waits for are here."""
@@ -122,8 +154,12 @@ class Worker:
         log.info("job %s: downloading what it needs", claim.job.id)
         # Read now: a catalogue that is broken at the moment stops only such jobs.
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
-        pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
-        request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
+        kept = self._pictures
+        pictures = PictureSource(partial(settle_picture, pictures=kept), read=kept.content)
+        most = self._settings.max_pixels
+        request = run_aside(
+            lambda listen: settle(request, catalog, downloader, most, listen, pictures), reporter
+        )
         try:
             self._store.claims.settle(claim, request, stack_of(request))
         except OperationalError as error:
