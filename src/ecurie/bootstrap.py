@@ -22,6 +22,7 @@ from ecurie.settings import Settings
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
     from ecurie.engine.engine import Engine
+    from ecurie.jobs.doorbell import Doorbell
     from ecurie.jobs.store import JobStore
     from ecurie.service import Service
 
@@ -100,10 +101,21 @@ def make_store(settings: Settings) -> JobStore:
     from ecurie.jobs.store import JobStore
 
     make_data_dir(settings)
-    return JobStore(settings.database_url)
+    return JobStore(settings.store_url)
 
 
-def make_service(settings: Settings, store: JobStore) -> Service:
+def make_doorbell(settings: Settings) -> Doorbell:
+    """Celery is imported here, where there is a broker."""
+    from ecurie.jobs.doorbell import NoBell
+
+    if settings.broker_url is None:
+        return NoBell()
+    from ecurie.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
@@ -119,7 +131,7 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+    return Service(make_catalog(settings), store, doorbell, settings.outputs_dir, limits, pictures, default)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:

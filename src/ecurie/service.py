@@ -16,8 +16,10 @@ from ecurie.first_use import resolve_or_defer
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
 from ecurie.images.uploads import Pictures
+from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
 from ecurie.requests.pictures import PictureSource, settle_picture
@@ -41,6 +43,7 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
+        doorbell: Doorbell,
         outputs_dir: Path,
         limits: Limits,
         pictures: Pictures,
@@ -48,6 +51,7 @@ class Service:
     ):
         self.catalog, self.store, self.pictures = catalog, store, pictures
         self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
+        self._doorbell = doorbell
         self._outputs_dir, self._limits = outputs_dir.resolve(), limits
 
     def submit(self, body: GenerateBody) -> Job:
@@ -71,12 +75,14 @@ class Service:
         return self._queue(replay(manifest, original, self.catalog, find, self._limits.max_pixels))
 
     def _queue(self, request: GenerationRequest) -> Job:
-        return self.store.add(
+        job = self.store.add(
             request,
             priority=NORMAL_PRIORITY,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
         )
+        self._doorbell.ring([Ring(job.id, request.model)])
+        return job
 
     def resolve(self, body: GenerateBody) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
@@ -88,7 +94,8 @@ class Service:
 
     def submit_cells(self, new: Sequence[New], sweep: str) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
-        self.store.add_all(new, priority=NORMAL_PRIORITY, max_queue=self._limits.max_queue, sweep=sweep)
+        ids = self.store.add_all(new, priority=NORMAL_PRIORITY, max_queue=self._limits.max_queue, sweep=sweep)
+        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str) -> Job:
         return self.store.get(job_id)
@@ -98,6 +105,10 @@ class Service:
 
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
+
+    def workers(self) -> list[WorkerRow]:
+        """Those that are ready to run jobs or run one, on this machine and others."""
+        return self.store.workers.present()
 
     def adapter(self, adapter_id: str) -> InspectedAdapter:
         """What an adapter's file tells, checked against the default model.

@@ -10,8 +10,10 @@ import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,15 +28,21 @@ from ecurie.errors import SettingsError, UnsafeBind
 
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 DEFAULT_DATA_DIR = Path("~/.ecurie")
+
+
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
+    """`a,b` and `c` as `a`, `b`, `c`."""
+    return tuple(part.strip() for part in ",".join(values).split(",") if part.strip())
 
 
 def _split(value: object) -> object:
     """Of a list too: a flag that may be repeated may hold several names as well."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
-        value = ",".join(value)
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return split_names([value])
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return split_names(value)
     return value
 
 
@@ -72,6 +80,13 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL of the job table, postgresql://…; default: a SQLite file in data_dir."
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
+    )
     max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
     max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
     max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
@@ -151,6 +166,13 @@ class Settings(BaseSettings):
             raise ValueError("is empty, which would leave the server open")
         return key
 
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in BROKERS:
+            raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
+        return url
+
     @property
     def outputs_dir(self) -> Path:
         return self.data_dir / "outputs"
@@ -177,17 +199,15 @@ class Settings(BaseSettings):
         return self.data_dir / "hashes.db"
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+    def store_url(self) -> str:
+        """SQLAlchemy's, of the job table."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+        return re.sub("^postgres(ql)?://", "postgresql+psycopg://", self.database_url.get_secret_value())
 
     @property
     def on_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def check_bind(self) -> None:
         """Raise UnsafeBind when others could reach the server without a key."""
@@ -195,6 +215,22 @@ class Settings(BaseSettings):
             raise UnsafeBind(
                 f"listening on {self.host} would let everyone on the network use this server",
                 remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
+            )
+
+    def check_reach(self) -> None:
+        """Raise SettingsError when workers of other machines could not use the job table.
+
+        A SQLite file is shared by locks and memory that no network file system keeps, so with a broker it is
+        enough only where the broker itself is of this machine, and its workers with it.
+        """
+        if self.broker_url is None or not self.store_url.startswith("sqlite"):
+            return
+        host = urlsplit(self.broker_url.get_secret_value()).hostname or "localhost"
+        if not is_loopback(host):
+            raise SettingsError(
+                f"with a broker on {host}, workers of several machines would share the SQLite file "
+                f"{self.data_dir / 'ecurie.db'}, which only processes of one machine can",
+                remedy="set ECURIE_DATABASE_URL to a PostgreSQL database, for the server and all workers",
             )
 
     def as_environment(self) -> dict[str, str]:
@@ -211,6 +247,19 @@ class Settings(BaseSettings):
         return variables
 
 
+SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
+"""Never flags, which others could read in the process list, and never printed."""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def load_settings(**flags: Any) -> Settings:
     """Settings from the flags that were given, the environment and the settings file.
 
@@ -225,7 +274,7 @@ def load_settings(**flags: Any) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "?"
         source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
         raise SettingsError(
-            f"{source}: {first['msg']} (got {first['input']!r})",
+            f"{source}: {first['msg']}" + ("" if name in SECRETS else f" (got {first['input']!r})"),
             remedy="docs/api.md lists every setting",
         ) from error
     except tomllib.TOMLDecodeError as error:

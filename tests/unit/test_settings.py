@@ -23,7 +23,7 @@ def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
     for place in (settings.outputs_dir, settings.models_dir, settings.workers_dir, settings.catalog_file):
         assert place.is_relative_to(tmp_path)
-    assert str(tmp_path) in settings.database_url
+    assert str(tmp_path) in settings.store_url
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -18,7 +17,6 @@ from ecurie.sweeps import Sweeps
 
 def create_app(
     service: Service,
-    ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
     *,
     allowed_hosts: Iterable[str],
@@ -37,7 +35,6 @@ def create_app(
         redoc_url=None,
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
-    app.state.ready_workers = ready_workers
     app.state.stopping = stopping
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):

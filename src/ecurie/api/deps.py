@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -17,10 +16,4 @@ def get_service(request: Request) -> Service:
     return service
 
 
-def get_workers(request: Request) -> list[dict[str, Any]]:
-    ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
-    return ready_workers()
-
-
 ServiceDep = Annotated[Service, Depends(get_service)]
-WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

@@ -74,7 +74,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""
+    """Serve the HTTP interface. Every setting but the secrets is a flag."""
     flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
     from ecurie.locks import ProcessLock
@@ -82,6 +82,7 @@ def serve(
 
     settings = load_settings(**flags_given)
     settings.check_bind()
+    settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
@@ -115,14 +116,15 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded
+    from ecurie.bootstrap import make_doorbell, make_service, make_store, preloaded
     from ecurie.images.whole_files import remove_partial_files
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     for folder in (settings.outputs_dir, settings.uploads_dir):
         remove_partial_files(folder)
     store = make_store(settings)
-    service = make_service(settings, store)
+    doorbell = make_doorbell(settings)
+    service = make_service(settings, store, doorbell)
     service.remove_old_pictures(settings.keep_uploads_days)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
@@ -138,11 +140,12 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         drain_seconds=settings.drain_seconds,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        # With a broker, `ecurie worker` starts them, here or elsewhere.
+        count=1 if settings.broker_url is None else 0,
     )
-    supervisor = Supervisor(options, store, give_up)
+    supervisor = Supervisor(options, store, doorbell, give_up)
     app = create_app(
         service,
-        supervisor.ready_workers,
         lambda: server.should_exit,
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
@@ -174,6 +177,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor.stop()
+        doorbell.close()
         store.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")

@@ -6,7 +6,7 @@ A change names the worker and the attempt: one that lost its lease changes nothi
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,22 @@ class Claims:
     def __init__(self, database: sql.Engine):
         self._database = database
 
-    def take(self, worker: str, held: Held, *, lease_seconds: float, max_overtake: float) -> Claim | None:
-        """Take the next job, or None when nothing waits (or another worker was faster)."""
+    def take(
+        self,
+        worker: str,
+        held: Held,
+        *,
+        lease_seconds: float,
+        max_overtake: float,
+        models: Collection[str] | None = None,
+    ) -> Claim | None:
+        """Take the next job, of these models if any are given; None when nothing waits (or another worker was
+        faster)."""
+        served = sql.true() if models is None else jobs.c.model.in_(models)
         columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at)
         query = (
             sql.select(*columns)
-            .where(jobs.c.state == JobState.QUEUED)
+            .where(jobs.c.state == JobState.QUEUED, served)
             .order_by(jobs.c.priority.desc(), jobs.c.seq)
             .limit(CLAIM_WINDOW)
         )
@@ -68,7 +78,7 @@ class Claims:
             )
             row = connection.execute(taken).mappings().first()
             if row is not None:
-                connection.execute(_overtaken_by(chosen, now))
+                connection.execute(_overtaken_by(chosen, now).where(served))
         return None if row is None else Claim(to_job(row, None), worker, int(row["attempts"]))
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:

@@ -24,6 +24,7 @@ from ecurie.jobs.database import Writes, open_database
 from ecurie.jobs.leases import Leases
 from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.table import jobs
+from ecurie.jobs.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -44,6 +45,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
+        self.workers = Workers(self.database)
         self._writes = Writes(self.database)
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ REPORT_SECONDS = 0.1
 class Reporter:
     """Passes progress to the store, and stop signs and cancellation to the engine."""
 
-    def __init__(self, claims: Claims, claim: Claim, stop: StopSign, announce: Callable[[], None]):
-        self._claims, self._claim, self._stop, self._announce = claims, claim, stop, announce
+    def __init__(self, claims: Claims, claim: Claim, stop: StopSign, tell: Callable[[], None]):
+        self._claims, self._claim, self._stop, self._tell = claims, claim, stop, tell
         self._phase, self._reported_at = "", 0.0
         self.last_sign = time.monotonic()
 
@@ -31,5 +31,5 @@ class Reporter:
             return
         self._claims.report(self._claim, progress)
         if progress.phase != self._phase:
-            self._announce()
+            self._tell()
         self._phase, self._reported_at = progress.phase, now
