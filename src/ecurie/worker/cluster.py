@@ -104,7 +104,14 @@ def _consume(app: Celery, node: str, queues: Queues, stop: StopSign) -> int:
     signals.worker_ready.connect(queues.follow_with)
     signals.worker_shutting_down.connect(begin_stop)
     consumer = app.Worker(
-        hostname=node, pool="threads", concurrency=1, queues=queues.names(), loglevel="INFO", quiet=True
+        hostname=node,
+        pool="threads",
+        concurrency=1,
+        queues=queues.names(),
+        loglevel="INFO",
+        quiet=True,
+        without_mingle=True,
+        without_gossip=True,
     )
     consumer.start()
     status: int = consumer.exitcode or 0
