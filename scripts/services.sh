@@ -93,7 +93,9 @@ start_rabbitmq() {
     local home=$folder/rabbitmq epmd_port dist_port
     read -r rabbitmq_port epmd_port dist_port <<<"$(free_ports 3)"
     mkdir -p "$home"
-    printf '%s\n' 'log.console = true' 'log.file = false' 'disk_free_limit.absolute = 50MB' >"$home/rabbitmq.conf"
+    printf '%s\n' 'log.console = true' 'log.file = false' 'disk_free_limit.absolute = 50MB' \
+        "load_definitions = $home/definitions.json" >"$home/rabbitmq.conf"
+    definitions >"$home/definitions.json"
     : >"$home/enabled_plugins"
     launch epmd "-port $epmd_port" epmd -port "$epmd_port" -address 127.0.0.1
     # Told that systemd runs it, the script becomes the server, so that the pid is the server's. Without
@@ -108,6 +110,19 @@ start_rabbitmq() {
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none" \
         "$(rabbitmq_server)"
     url amqp "amqp://guest:guest@127.0.0.1:$rabbitmq_port//"
+}
+# The default ones, and a virtual host for each of eight processes that run tests at the same time.
+definitions() {
+    python3 - <<'PYTHON'
+import json
+hosts = ["/", *(f"test-{number}" for number in range(8))]
+everything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+print(json.dumps({
+    "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
+    "vhosts": [{"name": host} for host in hosts],
+    "permissions": [{**everything, "vhost": host} for host in hosts],
+}))
+PYTHON
 }
 rabbitmq_answers() { [ -n "$(answer_of "$rabbitmq_port" 'AMQP\x00\x00\x09\x01')" ]; }
 

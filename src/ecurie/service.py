@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState, PictureUse
+from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState, PictureUse, Priority
 from ecurie.errors import UnknownOutput
 from ecurie.first_use import resolve_or_defer
 from ecurie.images.formats import SUFFIXES
@@ -27,7 +27,6 @@ from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
 
-NORMAL_PRIORITY = 0
 WAITING_STATES = (JobState.QUEUED, *HELD_STATES)
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -54,16 +53,16 @@ class Service:
         self._doorbell = doorbell
         self._outputs_dir, self._limits = outputs_dir.resolve(), limits
 
-    def submit(self, body: GenerateBody) -> Job:
+    def submit(self, body: GenerateBody, owner: str = "") -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
 
         A job that needs files which its worker must download is checked by what the catalogue says.
 
-        Raises RequestError, QueueFull or StorageFull.
+        The queue is fair among owners. Raises RequestError, QueueFull or StorageFull.
         """
-        return self._queue(self.resolve(body))
+        return self._queue(self.resolve(body), Priority.named(body.priority), owner)
 
-    def replay(self, content: bytes) -> Job:
+    def replay(self, content: bytes, owner: str = "") -> Job:
         """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
         or the JSON of a manifest.
 
@@ -72,14 +71,16 @@ class Service:
         manifest = manifest_in(content)
         original = self.pictures.add(content, "image").use if is_image(content) else None
         find = partial(find_picture, pictures=self.pictures)
-        return self._queue(replay(manifest, original, self.catalog, find, self._limits.max_pixels))
+        request = replay(manifest, original, self.catalog, find, self._limits.max_pixels)
+        return self._queue(request, Priority.NORMAL, owner)
 
-    def _queue(self, request: GenerationRequest) -> Job:
+    def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
         job = self.store.add(
             request,
-            priority=NORMAL_PRIORITY,
+            priority=priority,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
+            owner=owner,
         )
         self._doorbell.ring([Ring(job.id, request.model)])
         return job
@@ -92,9 +93,10 @@ class Service:
         """What the prompts of a request become. Raises RequestError."""
         return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
 
-    def submit_cells(self, new: Sequence[New], sweep: str) -> None:
+    def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, owner: str) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
-        ids = self.store.add_all(new, priority=NORMAL_PRIORITY, max_queue=self._limits.max_queue, sweep=sweep)
+        limit = self._limits.max_queue
+        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
         self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str) -> Job:
@@ -105,6 +107,10 @@ class Service:
 
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
+
+    def set_priority(self, job_id: str, priority: Priority) -> Job:
+        """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
+        return self.store.set_priority(job_id, priority)
 
     def workers(self) -> list[WorkerRow]:
         """Those that are ready to run jobs or run one, on this machine and others."""

@@ -29,6 +29,8 @@ from ecurie.errors import SettingsError, UnsafeBind
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
 BROKERS = ("redis", "rediss", "amqp", "amqps")
+POSTGRES_DRIVER = "postgresql+psycopg"
+POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", POSTGRES_DRIVER})
 DEFAULT_DATA_DIR = Path("~/.ecurie")
 
 
@@ -80,13 +82,6 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")
-    database_url: SecretStr | None = Field(
-        None, description="PostgreSQL of the job table, postgresql://…; default: a SQLite file in data_dir."
-    )
-    broker_url: SecretStr | None = Field(
-        None,
-        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
-    )
     max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
     max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
     max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
@@ -99,10 +94,22 @@ class Settings(BaseSettings):
         le=PILLOWS_LIMIT,
         description="Most pixels of such a picture, all frames counted.",
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
+    )
     keep_uploads_days: float = Field(
-        30,
-        ge=0,
-        description="At start, pictures that were sent and not used for so long are removed; 0: never.",
+        30, ge=0, description="Pictures that were sent and not used for so long are removed; 0: never."
+    )
+    keep_outputs_days: float = Field(
+        0, ge=0, description="Images are removed so long after their job's end; 0: never."
+    )
+    keep_jobs_days: float = Field(
+        0, ge=0, description="Jobs are forgotten so long after their end, if their images may be; 0: never."
     )
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
@@ -173,6 +180,16 @@ class Settings(BaseSettings):
             raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
         return url
 
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or not rest or scheme not in POSTGRES_SCHEMES:
+            raise ValueError("is not postgresql://USER:PASSWORD@HOST/NAME")
+        return SecretStr(f"{POSTGRES_DRIVER}://{rest}")
+
     @property
     def outputs_dir(self) -> Path:
         return self.data_dir / "outputs"
@@ -200,10 +217,10 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """SQLAlchemy's, of the job table."""
+        """Of the job database, as SQLAlchemy takes it; it may hold a password."""
         if self.database_url is None:
             return f"sqlite:///{self.data_dir / 'ecurie.db'}"
-        return re.sub("^postgres(ql)?://", "postgresql+psycopg://", self.database_url.get_secret_value())
+        return self.database_url.get_secret_value()
 
     @property
     def on_loopback(self) -> bool:
@@ -247,8 +264,8 @@ class Settings(BaseSettings):
         return variables
 
 
-SECRETS = {name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
-"""Never flags, which others could read in the process list, and never printed."""
+SECRETS = frozenset({"api_key", "broker_url", "civitai_token", "database_url"})
+"""Settings that are no flags, and never shown: others could read them in the process list or a log."""
 
 
 def is_loopback(host: str) -> bool:
@@ -273,8 +290,9 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
+        got = "" if name in SECRETS else f" (got {first['input']!r})"
         raise SettingsError(
-            f"{source}: {first['msg']}" + ("" if name in SECRETS else f" (got {first['input']!r})"),
+            f"{source}: {first['msg']}{got}",
             remedy="docs/api.md lists every setting",
         ) from error
     except tomllib.TOMLDecodeError as error:

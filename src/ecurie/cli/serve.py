@@ -42,6 +42,12 @@ def serve(
     keep_uploads_days: Annotated[
         float | None, typer.Option(help="When pictures that nobody uses are removed; 0: never.")
     ] = None,
+    keep_outputs_days: Annotated[
+        float | None, typer.Option(help="When images are removed, after their job's end; 0: never.")
+    ] = None,
+    keep_jobs_days: Annotated[
+        float | None, typer.Option(help="When jobs are forgotten, after their end; 0: never.")
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Runs of a job whose worker keeps dying.")] = None,
     lease_seconds: Annotated[float | None, typer.Option(help="When a silent worker loses its job.")] = None,
     max_overtake_seconds: Annotated[
@@ -74,7 +80,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface. Every setting but the secrets is a flag."""
+    """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
     from ecurie.locks import ProcessLock

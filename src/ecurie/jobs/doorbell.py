@@ -59,7 +59,7 @@ def _first_waiting(store: JobStore, models: tuple[str, ...], since: float) -> Ri
     query = (
         sql.select(jobs.c.id, jobs.c.model)
         .where(jobs.c.state == JobState.QUEUED, jobs.c.model.in_(models), jobs.c.created_at <= since)
-        .order_by(jobs.c.priority.desc(), jobs.c.seq)
+        .order_by(jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
         .limit(1)
     )
     with store.database.connect() as connection:
