@@ -39,11 +39,19 @@ install_missing() {
         apt-get -q install --yes --no-install-recommends "${missing[@]}"
 }
 
-free_ports() {
-    python3 - "$1" <<'PYTHON'
-import socket, sys
-probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*(probe.getsockname()[1] for probe in probes))
+# ports NAME COUNT: those of the last start, if they are still free, else others.
+ports() {
+    python3 - "$folder/$1.ports" "$2" <<'PYTHON'
+import pathlib, socket, sys
+file, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+before = [int(port) for port in file.read_text().split()] if file.exists() else []
+try:
+    probes = [socket.create_server(("127.0.0.1", port)) for port in before or [0] * count]
+except OSError:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+ports = " ".join(str(probe.getsockname()[1]) for probe in probes)
+file.write_text(ports)
+print(ports)
 PYTHON
 }
 
@@ -69,9 +77,10 @@ answer_of() {
 }
 
 wait_until_ready() {
-    local name=$1 deadline=$((SECONDS + READY_SECONDS))
+    local name=$1 pid deadline=$((SECONDS + READY_SECONDS))
+    read -r pid _ <"$folder/$name.pid"
     until "${name}_answers"; do
-        if ! is_running "$name" || [ $SECONDS -ge $deadline ]; then
+        if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
             echo "$name did not become ready; its log:" >&2
             tail -n 30 "$folder/$name.log" >&2
             return 1
@@ -81,7 +90,7 @@ wait_until_ready() {
 }
 
 start_redis() {
-    read -r redis_port <<<"$(free_ports 1)"
+    read -r redis_port <<<"$(ports redis 1)"
     mkdir -p "$folder/redis"
     launch redis "127.0.0.1:$redis_port" \
         redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$folder/redis" --save ''
@@ -91,7 +100,7 @@ redis_answers() { [ "$(answer_of "$redis_port" 'PING\r\n')" = "+" ]; }
 
 start_rabbitmq() {
     local home=$folder/rabbitmq epmd_port dist_port
-    read -r rabbitmq_port epmd_port dist_port <<<"$(free_ports 3)"
+    read -r rabbitmq_port epmd_port dist_port <<<"$(ports rabbitmq 3)"
     mkdir -p "$home"
     printf '%s\n' 'log.console = true' 'log.file = false' 'disk_free_limit.absolute = 50MB' \
         "load_definitions = $home/definitions.json" >"$home/rabbitmq.conf"
@@ -129,7 +138,7 @@ rabbitmq_answers() { [ -n "$(answer_of "$rabbitmq_port" 'AMQP\x00\x00\x09\x01')"
 start_postgres() {
     local bin home=$folder/postgres as_user=()
     bin=$(postgres_bin)
-    read -r postgres_port <<<"$(free_ports 1)"
+    read -r postgres_port <<<"$(ports postgres 1)"
     # PostgreSQL refuses to run as root; its user must then be able to reach the folder.
     if [ "$(id -u)" -eq 0 ]; then
         as_user=(setpriv --reuid=postgres --regid=postgres --clear-groups --)

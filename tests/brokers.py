@@ -23,14 +23,19 @@ INSTALLED = {"redis": ("redis-server",), "rabbitmq": ("rabbitmq-server",)}
 
 
 class Services:
-    """Private ones of a test, started by the script that `make services` runs; it may kill and restart them."""
+    """Private ones of a test, started by the script of `make services`; it may kill and restart them."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]):
         self._folder, self._names = folder, names
         self.start()
 
     def start(self) -> None:
-        subprocess.run([SCRIPT, "start", self._folder, *self._names], check=True, capture_output=True)
+        self._script("start", *self._names)
+
+    def _script(self, verb: str, *names: str) -> None:
+        command = [SCRIPT, verb, self._folder, *names]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
     def url(self, name: str) -> str:
         lines = (self._folder / "env").read_text().splitlines()
@@ -40,7 +45,7 @@ class Services:
         return int((self._folder / f"{name}.pid").read_text().split()[0])
 
     def stop(self) -> None:
-        subprocess.run([SCRIPT, "stop", self._folder], check=True, capture_output=True)
+        self._script("stop")
 
 
 @contextmanager

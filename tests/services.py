@@ -1,8 +1,8 @@
 """Servers that some tests need beside them: started in a folder of their own, stopped by their process id.
 
 Where ECURIE_TEST_SERVICES=required is set, a server that is not installed is a failure, not a reason to skip.
-For the tests that leave it running, ECURIE_TEST_POSTGRES_URL, ECURIE_TEST_REDIS_URL and ECURIE_TEST_AMQP_URL name one
-that runs already, and so does the file that `make services` writes.
+For the tests that leave it running, ECURIE_TEST_POSTGRES_URL, ECURIE_TEST_REDIS_URL and ECURIE_TEST_AMQP_URL
+name one that runs already, and so does the file that `make services` writes.
 """
 
 from __future__ import annotations
