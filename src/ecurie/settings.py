@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in BROKERS:
+        if url is not None and url.get_secret_value().partition("://")[0] not in BROKERS:
             raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
         return url
 

@@ -20,7 +20,11 @@ from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
 from ecurie.worker.loop import Worker
 from ecurie.worker.stop import StopSign
-from tests.unit.jobs.test_store import REQUEST, RESULT
+from tests.conftest import DEMO_FOLDER
+from tests.unit.jobs.test_store import REQUEST as ELSEWHERE
+from tests.unit.jobs.test_store import RESULT
+
+REQUEST = dataclasses.replace(ELSEWHERE, model_path=str(DEMO_FOLDER))
 
 Behaviour = Callable[[Callable[[Progress], None]], JobResult]
 
