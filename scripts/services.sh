@@ -22,6 +22,7 @@ postgres_bin() {
 
 install_missing() {
     local missing=()
+    command -v ps >/dev/null || missing+=(procps)
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null 2>&1 || missing+=(postgresql)

@@ -184,6 +184,7 @@ class Supervisor:
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
             self._store.leases.reap(held, self._options.max_attempts)
+            self._rang_at = 0.0
             for worker in self._workers:
                 if alive and worker.name == held.worker:
                     worker.process.kill()

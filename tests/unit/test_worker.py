@@ -110,6 +110,21 @@ def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_pa
     assert (job.state, job.failure and job.failure.code) == (JobState.FAILED, "catalog-invalid")
 
 
+def test_a_worker_that_nobody_watches_is_told_that_its_job_hangs(store: JobStore, tmp_path: Path) -> None:
+    hung = threading.Event()
+
+    def behaviour(_listen: object) -> JobResult:
+        assert hung.wait(30)
+        return RESULT
+
+    store.add(REQUEST, priority=0, stack="", max_queue=10)
+    options = load_settings(data_dir=tmp_path, lease_seconds=0.3, stall_seconds=0.1)
+    engine = cast(Engine, FakeEngine(behaviour))
+    worker = Worker("w1", engine, store, options, StopSign(5), on_stall=hung.set)
+    worker.answer()
+    assert hung.is_set()
+
+
 @pytest.mark.parametrize(("stall", "kept"), [(0.2, False), (60.0, True)])
 def test_a_job_without_progress_loses_its_lease(
     store: JobStore, tmp_path: Path, stall: float, kept: bool

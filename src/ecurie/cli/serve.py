@@ -193,11 +193,12 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {settings.outputs_dir}
+Images are written to {settings.outputs_dir}{workers}
 """

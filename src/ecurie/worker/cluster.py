@@ -7,6 +7,7 @@ inspect` is answered while a job runs.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import uuid
 from typing import Any
@@ -73,7 +74,9 @@ def run_cluster_worker(settings: Settings, broker_url: str, name: str | None, on
         engine.preload(found.id, found.checkpoint)
     stop = StopSign(settings.drain_seconds)
     presence = Presence(name, store.workers, engine.describe, catalog, queues.follow)
-    worker = Worker(name, engine, store, settings, stop, presence.tell, lambda: queues.models)
+    worker = Worker(
+        name, engine, store, settings, stop, presence.tell, lambda: queues.models, _end_hung_process
+    )
     app = make_app(broker_url)
     _add_task(app, worker, stop)
     presence.start()
@@ -116,6 +119,11 @@ def _consume(app: Celery, node: str, queues: Queues, stop: StopSign) -> int:
     consumer.start()
     status: int = consumer.exitcode or 0
     return status
+
+
+def _end_hung_process() -> None:
+    """Nobody watches over this process, and no thread of it can end another that hangs in a kernel."""
+    os._exit(1)
 
 
 def _keep_logging(**_signal: Any) -> None:

@@ -39,7 +39,8 @@ ANSWER_SECONDS = 600.0
 
 class Worker:
     """`tell` is called with the job that runs (None: none does) when that, or what is in memory, may have
-    changed. `models` are those whose jobs it takes; None: all."""
+    changed. `models` are those whose jobs it takes; None: all. `on_stall` is called when a job hangs and only
+    the end of the process can help."""
 
     def __init__(
         self,
@@ -50,8 +51,9 @@ class Worker:
         stop: StopSign,
         tell: Callable[[str | None], None] = lambda _job: None,
         models: Callable[[], Collection[str] | None] = lambda: None,
+        on_stall: Callable[[], None] = lambda: None,
     ):
-        self._tell, self._models = tell, models
+        self._tell, self._models, self._on_stall = tell, models, on_stall
         self._name, self._engine, self._store, self._stop = name, engine, store, stop
         self._outputs_dir = settings.outputs_dir
         self._stall = settings.stall_seconds
@@ -103,7 +105,14 @@ class Worker:
         job = claim.job
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
         reporter = Reporter(self._store.claims, claim, self._stop, partial(self._tell, job.id))
-        with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
+        with heartbeat(
+            self._store.claims,
+            claim,
+            reporter,
+            lease=self._lease,
+            stall=self._stall,
+            on_stall=self._on_stall,
+        ):
             write, outcome = self._run(claim, reporter)
             self._tell(None)
             self._commit(write, claim, outcome)
