@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState, PictureUse, Priority
+from ecurie.domain import GenerationRequest, Job, JobState, PictureUse, Priority
 from ecurie.errors import UnknownOutput
 from ecurie.first_use import resolve_or_defer
+from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
 from ecurie.images.uploads import Pictures
@@ -27,14 +29,16 @@ from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
 
-WAITING_STATES = (JobState.QUEUED, *HELD_STATES)
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """`keep_outputs_days` is told where an image is gone; 0: none is removed."""
+
     max_queue: int
     max_pixels: int
+    keep_outputs_days: float = 0
 
 
 class Service:
@@ -105,6 +109,10 @@ class Service:
     def jobs(self, limit: int, state: JobState | None) -> list[Job]:
         return self.store.latest(limit, state)
 
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now."""
+        return self.store.changed_of(known)
+
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
 
@@ -127,10 +135,9 @@ class Service:
         """Those that nobody sent or used for so long (0: never) and that no job waits for."""
         old = set(self.pictures.older_than(days)) if days else set()
         if old:
-            waiting = (
-                job for state in WAITING_STATES for job in self.store.latest(self._limits.max_queue, state)
-            )
-            self.pictures.remove_all(old - {use.id for job in waiting for use in job.request.pictures})
+            needed = {use.id for request in self.store.unfinished() for use in request.pictures}
+            # Those used since the first look count as used: their jobs may be too new to be seen.
+            self.pictures.remove_all((old - needed).intersection(self.pictures.older_than(days)))
 
     def manifests(self, job_id: str) -> list[Manifest]:
         """Of the images of a job, also where they are not told in the images. Raises UnknownJob."""
@@ -145,5 +152,17 @@ class Service:
         path = self._outputs_dir / filename
         usable = OUTPUT_NAME.fullmatch(filename) and path.suffix in SUFFIXES
         if not usable or path.is_symlink() or not path.is_file():
-            raise UnknownOutput(f"there is no output '{filename[:100]}'")
+            raise self._no_output(filename)
         return path
+
+    def remove_output(self, filename: str) -> None:
+        (self._outputs_dir / filename).unlink(missing_ok=True)
+
+    def _no_output(self, filename: str) -> UnknownOutput:
+        days, asked = self._limits.keep_outputs_days, time_in(filename)
+        if days and asked is not None and datetime.now(UTC) - asked > timedelta(days=days):
+            return UnknownOutput(
+                f"the output '{filename[:100]}' was removed: images are kept for {days:g} days",
+                remedy="GET /jobs/{id}/manifests of its job and POST /replay make it again",
+            )
+        return UnknownOutput(f"there is no output '{filename[:100]}'")

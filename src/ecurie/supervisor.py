@@ -110,9 +110,12 @@ class Supervisor:
                 worker.process.wait()
             self._forget(worker.name)
         names = {worker.name for worker in self._workers}
-        for held in self._store.leases.held():
-            if held.worker in names:
-                self._store.leases.return_to_queue(held)
+        try:
+            for held in self._store.leases.held():
+                if held.worker in names:
+                    self._store.leases.return_to_queue(held)
+        except OperationalError as error:
+            log.error("jobs stay with their stopped workers until their lease ends: %s", error.orig)
 
     def _watch(self) -> None:
         swept_at = 0.0

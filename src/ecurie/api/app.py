@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
@@ -35,6 +36,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
+    app.state.following = Following(service.changed_of)
     app.state.stopping = stopping
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ecurie.api.following import Following
 from ecurie.service import Service
-
-POLL_SECONDS = 0.05
 
 
 def get_service(request: Request) -> Service:
@@ -16,4 +15,10 @@ def get_service(request: Request) -> Service:
     return service
 
 
+def get_following(request: Request) -> Following:
+    following: Following = request.app.state.following
+    return following
+
+
+FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]

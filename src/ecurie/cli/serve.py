@@ -122,16 +122,18 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_doorbell, make_service, make_store, preloaded
+    from ecurie.bootstrap import make_doorbell, make_retention, make_service, make_store, preloaded
     from ecurie.images.whole_files import remove_partial_files
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    for folder in (settings.outputs_dir, settings.uploads_dir):
-        remove_partial_files(folder)
+    if settings.broker_url is None:
+        # With a broker, a worker of another machine may be writing there now.
+        for folder in (settings.outputs_dir, settings.uploads_dir):
+            remove_partial_files(folder)
     store = make_store(settings)
     doorbell = make_doorbell(settings)
     service = make_service(settings, store, doorbell)
-    service.remove_old_pictures(settings.keep_uploads_days)
+    retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
@@ -174,6 +176,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
+    retention.start()
     print(_welcome(settings), file=sys.stderr, flush=True)
     try:
         server.run(sockets=[listener])
@@ -182,6 +185,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        retention.stop()
         supervisor.stop()
         doorbell.close()
         store.close()

@@ -52,7 +52,7 @@ jobs = Table(
     Column("owner", String(64), nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
-    Index("jobs_by_turn", "state", "priority", "turn", "seq"),
+    Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
         "owner",

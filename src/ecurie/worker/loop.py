@@ -156,7 +156,10 @@ class Worker:
             return place(request, catalog, downloader, reporter)
         pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
         request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
-        self._store.claims.settle(claim, request, stack_of(request))
+        try:
+            self._store.claims.settle(claim, request, stack_of(request))
+        except OperationalError as error:
+            raise JobInterrupted(f"what it settled cannot be written: {error.orig}") from error
         return request
 
     def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:

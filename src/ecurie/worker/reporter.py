@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import Progress
 from ecurie.errors import JobInterrupted
 from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.stop import StopSign
 
+log = logging.getLogger(__name__)
 REPORT_SECONDS = 0.1
 
 
 class Reporter:
     """Passes progress to the store, and stop signs and cancellation to the engine."""
 
-    def __init__(self, claims: Claims, claim: Claim, stop: StopSign, tell: Callable[[], None]):
-        self._claims, self._claim, self._stop, self._tell = claims, claim, stop, tell
+    def __init__(self, claims: Claims, claim: Claim, stop: StopSign, announce: Callable[[], None]):
+        self._claims, self._claim, self._stop, self._announce = claims, claim, stop, announce
         self._phase, self._reported_at = "", 0.0
         self.last_sign = time.monotonic()
 
@@ -27,9 +31,16 @@ class Reporter:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
         if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
-            self._claims.check(self._claim)
+            self._tell(self._claims.check)
             return
-        self._claims.report(self._claim, progress)
+        self._tell(lambda claim: self._claims.report(claim, progress))
         if progress.phase != self._phase:
-            self._tell()
+            self._announce()
         self._phase, self._reported_at = progress.phase, now
+
+    def _tell(self, tell: Callable[[Claim], None]) -> None:
+        """A store that does not answer now stops no job: its end is written when the store is back."""
+        try:
+            tell(self._claim)
+        except OperationalError as error:
+            log.warning("job %s: progress cannot be told now: %s", self._claim.job.id, error.orig)
