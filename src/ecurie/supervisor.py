@@ -180,7 +180,6 @@ class Supervisor:
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out; wake those that missed a ring."""
         leases_count = self._leases_count()
-        self._store.workers.remove_silent()
         for held in self._store.leases.held():
             alive = not self._is_dead(held.worker)
             if alive and (not leases_count or held.lease_until >= time.time()):
@@ -194,6 +193,7 @@ class Supervisor:
         if time.monotonic() - self._rang_at >= UNHEARD_SECONDS:
             self._rang_at = time.monotonic()
             ring_again(self._store, self._doorbell)
+        self._store.workers.remove_silent()
 
     def _leases_count(self) -> bool:
         """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in
