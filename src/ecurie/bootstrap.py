@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ecurie.engine.devices import Compute
     from ecurie.engine.engine import Engine
     from ecurie.engine.previews import Previews
+    from ecurie.jobs.doorbell import Doorbell
     from ecurie.jobs.store import JobStore
     from ecurie.retention import Retention
     from ecurie.service import Service
@@ -109,7 +110,18 @@ def make_store(settings: Settings) -> JobStore:
     return JobStore(settings.store_url)
 
 
-def make_service(settings: Settings, store: JobStore) -> Service:
+def make_doorbell(settings: Settings) -> Doorbell:
+    """Celery is imported here, where there is a broker."""
+    from ecurie.jobs.doorbell import NoBell
+
+    if settings.broker_url is None:
+        return NoBell()
+    from ecurie.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
@@ -125,7 +137,8 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, make_outputs(settings), limits, pictures, default)
+    outputs = make_outputs(settings)
+    return Service(make_catalog(settings), store, doorbell, outputs, limits, pictures, default)
 
 
 def make_retention(settings: Settings, service: Service) -> Retention:
@@ -156,7 +169,8 @@ def prepare_storage(settings: Settings) -> None:
     """See at the start that images and pictures can be kept. Raises SettingsError."""
     for place in (settings.outputs_place, settings.uploads_place):
         try:
-            open_storage(place, settings.s3_endpoint_url).prepare()
+            # With a broker, a worker of another machine may be writing there now.
+            open_storage(place, settings.s3_endpoint_url).prepare(alone=settings.broker_url is None)
         except (OSError, EcurieError) as error:
             remedy = error.remedy if isinstance(error, EcurieError) else None
             raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error
@@ -201,12 +215,14 @@ def make_previews(settings: Settings, compute: Compute) -> Previews:
 
 
 def worker_environments(settings: Settings) -> list[dict[str, str]]:
-    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine.
+    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine. With a broker,
+    `ecurie worker` starts them, here or elsewhere, unless a number is set.
 
     Raises SettingsError for more workers than CUDA devices.
     """
+    elsewhere = settings.broker_url is not None and settings.workers == "auto"
     shares = share_out(
-        settings.workers,
+        0 if elsewhere else settings.workers,
         settings.device,
         settings.threads,
         Machine(cuda_devices, usable_cores, lambda: settings.ram_budget or int(free_ram() * RAM_SHARE)),

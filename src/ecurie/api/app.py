@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -20,7 +19,6 @@ from ecurie.sweeps import Sweeps
 
 def create_app(
     service: Service,
-    ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
     forecasts: Forecasts,
     *,
@@ -41,7 +39,6 @@ def create_app(
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.following = Following(service.changed_of)
-    app.state.ready_workers = ready_workers
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -27,12 +26,6 @@ def get_following(request: Request) -> Following:
     return following
 
 
-def get_workers(request: Request) -> list[dict[str, Any]]:
-    ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
-    return ready_workers()
-
-
 FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]
-WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]

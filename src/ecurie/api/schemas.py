@@ -14,6 +14,7 @@ from ecurie.api.replay_schemas import ReplayOut
 from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
 from ecurie.jobs.estimates import Times
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.describe import describe
 
 UNKNOWN = Times()
@@ -289,6 +290,16 @@ class SchedulerOut(BaseModel):
 
 class SchedulersOut(BaseModel):
     schedulers: list[SchedulerOut]
+
+
+def worker_out(worker: WorkerRow) -> dict[str, Any]:
+    """What it says of itself, its memory's fields beside the others."""
+    told = asdict(worker)
+    rung_for = told.pop("rung_for")
+    for name in ("started_at", "seen_at"):
+        told[name] = datetime.fromtimestamp(told[name], UTC).isoformat(timespec="seconds")
+    state = "idle" if worker.idle else "busy"
+    return {**told.pop("memory"), **told, "state": state, "serves": rung_for}
 
 
 class SystemOut(BaseModel):

@@ -24,6 +24,7 @@ from ecurie.cli import (
     sweep,
     verify,
     watch,
+    worker,
 )
 from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
 
@@ -42,6 +43,7 @@ app.command()(serve.serve)
 app.command()(jobs.jobs)
 app.command()(watch.watch)
 app.command()(cancel.cancel)
+app.command()(worker.worker)
 app.command()(models.models)
 app.command()(inspect.inspect)
 app.command()(prompt.prompt)

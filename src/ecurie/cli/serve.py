@@ -107,6 +107,7 @@ def serve(
 
     settings = load_settings(**flags_given)
     settings.check_bind()
+    settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
@@ -141,6 +142,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     from ecurie.api.app import create_app
     from ecurie.bootstrap import (
+        make_doorbell,
         make_retention,
         make_service,
         make_store,
@@ -153,7 +155,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     prepare_storage(settings)
     store = make_store(settings)
-    service = make_service(settings, store)
+    doorbell = make_doorbell(settings)
+    service = make_service(settings, store, doorbell)
     retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
@@ -170,12 +173,11 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
-    supervisor = Supervisor(options, store, give_up)
+    supervisor = Supervisor(options, store, doorbell, give_up)
     app = create_app(
         service,
-        supervisor.ready_workers,
         lambda: server.should_exit,
-        Forecasts(store.database, supervisor.ready_names, settings.max_overtake_seconds),
+        Forecasts(store.database, store.workers.names, settings.max_overtake_seconds),
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),
@@ -208,6 +210,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         retention.stop()
         supervisor.stop()
+        doorbell.close()
         store.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
@@ -218,11 +221,12 @@ def _welcome(settings: Settings) -> str:
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
     place = settings.outputs_place.removeprefix("file://")
+    workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {place}
+Images are written to {place}{workers}
 """

@@ -59,8 +59,9 @@ class Storage(Protocol):
     def all(self) -> Iterator[Stored]:
         """Every file, in any order."""
 
-    def prepare(self) -> None:
-        """At start: see that files can be kept here, and remove what a killed process left half written."""
+    def prepare(self, *, alone: bool) -> None:
+        """At start: see that files can be kept here. Where nobody else writes now (`alone`), remove what a
+        killed process left half written."""
 
 
 def is_plain(name: str) -> bool:
@@ -103,9 +104,10 @@ class LocalFolder:
         if self.folder.is_dir():
             yield from (found for name in os.listdir(self.folder) if (found := self.find(name)))
 
-    def prepare(self) -> None:
+    def prepare(self, *, alone: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(self.folder)
+        if alone:
+            remove_partial_files(self.folder)
 
 
 def open_storage(url: str, s3_endpoint_url: str | None = None) -> Storage:

@@ -26,6 +26,7 @@ from ecurie.jobs.previews import with_previews
 from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
 from ecurie.jobs.turns import queue_for, turns_from
+from ecurie.jobs.workers import Workers
 from ecurie.jobs.writes import watch_writes
 
 
@@ -39,7 +40,7 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -47,6 +48,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
+        self.workers = Workers(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:

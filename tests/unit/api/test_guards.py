@@ -32,7 +32,6 @@ def client(
 ) -> TestClient:
     app = create_app(
         service,
-        list,
         lambda: False,
         Forecasts(service.store.database, list, 60),
         allowed_hosts=("gpu.home.arpa",),

@@ -35,7 +35,6 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     service = make_service(catalog, store, tmp_path)
     app = create_app(
         service,
-        list,
         lambda: False,
         Forecasts(service.store.database, list, 60),
         allowed_hosts=(),

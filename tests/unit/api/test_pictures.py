@@ -35,7 +35,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def client(service: Service) -> Iterator[TestClient]:
     app = create_app(
         service,
-        list,
         lambda: False,
         Forecasts(service.store.database, list, 60),
         allowed_hosts=(),
