@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.store import JobStore
 from ecurie.locks import is_alive
 
@@ -52,11 +53,19 @@ class Supervisor:
     """Starts workers and watches them from a thread.
 
     A worker that dies is replaced at once; one that keeps dying young, after growing pauses. When a worker
-    says that it cannot start with these settings, `on_setup_failure` is called instead.
+    says that it cannot start with these settings, `on_setup_failure` is called instead. `discard` removes the
+    images of a run that was lost.
     """
 
-    def __init__(self, options: WorkerOptions, store: JobStore, on_setup_failure: Callable[[], None]):
-        self._options, self._store, self._on_setup_failure = options, store, on_setup_failure
+    def __init__(
+        self,
+        options: WorkerOptions,
+        store: JobStore,
+        discard: Callable[[HeldJob], None],
+        on_setup_failure: Callable[[], None],
+    ):
+        self._options, self._store = options, store
+        self._discard, self._on_setup_failure = discard, on_setup_failure
         self._workers: list[RunningWorker] = []
         self._stopping = threading.Event()
         self._stop_by = 0.0
@@ -101,6 +110,7 @@ class Supervisor:
         names = {worker.name for worker in self._workers}
         for held in self._store.leases.held():
             if held.worker in names:
+                self._discard(held)
                 self._store.leases.return_to_queue(held)
 
     def ready_workers(self) -> list[dict[str, Any]]:
@@ -172,10 +182,14 @@ class Supervisor:
             if alive and (not leases_count or held.lease_until >= time.time()):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
-            self._store.leases.reap(held, self._options.max_attempts)
-            for worker in self._workers:
-                if alive and worker.name == held.worker:
-                    worker.process.kill()
+            if self._store.leases.reap(held, self._options.max_attempts):
+                self._kill(held.worker)
+                self._discard(held)
+
+    def _kill(self, name: str) -> None:
+        for worker in self._workers:
+            if worker.name == name:
+                worker.process.kill()
 
     def _leases_count(self) -> bool:
         """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in

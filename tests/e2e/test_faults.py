@@ -167,12 +167,15 @@ def test_a_job_whose_worker_hangs_is_taken_over(strict_server: Server) -> None:
 
 
 def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(strict_server: Server) -> None:
-    server = strict_server
-    poison = server.submit(steps=150, num_images=16)
+    """In the second image, so that the first one is there already: it must not stay."""
+    server, outputs = strict_server, strict_server.data_dir / "outputs"
+    before = set(outputs.iterdir())
+    poison = server.submit(steps=30, num_images=16)
 
     def kill_the_worker() -> bool:
         job = server.job(poison)
-        if job["state"] == "running":
+        if job["progress"]["step"] > 30 and job["state"] == "running":
+            assert set(outputs.iterdir()) > before
             with contextlib.suppress(ProcessLookupError):
                 os.kill(server.worker_pid(), signal.SIGKILL)
         return bool(job["state"] == "failed")
@@ -180,6 +183,8 @@ def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(strict_server
     server.wait_until(kill_the_worker, "failed")
     job = server.job(poison)
     assert (job["error"]["code"], job["attempts"]) == ("worker-died", 2)
+    assert "the worker died 2 times" in job["error"]["message"]
+    server.wait_until(lambda: set(outputs.iterdir()) == before, "rid of its images")
     assert server.wait_for(server.submit(steps=1), "succeeded")
 
 

@@ -13,10 +13,12 @@ from typing import Any, cast
 
 import pytest
 import sqlalchemy as sql
+from PIL import Image
 
 from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
 from ecurie.engine.engine import Engine
 from ecurie.errors import JobCancelled, StorageFull
+from ecurie.images.files import OutputFolder
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
@@ -148,6 +150,45 @@ def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore,
     worker._work(claim)
     assert len(told) == 3
     assert store.get(job_id).state is JobState.SUCCEEDED
+
+
+class SavingEngine:
+    """Saves an image, then does something else before its job is committed."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None):
+        self._then = then
+
+    def run(self, request: GenerationRequest, outputs: OutputFolder, _listen: object) -> JobResult:
+        image = outputs.save(Image.new("RGB", (64, 64)), request, 0, RESULT.setup)
+        self._then()
+        return dataclasses.replace(RESULT, images=(image,))
+
+
+def test_a_worker_that_lost_its_job_removes_its_own_images_and_the_next_one_those_before(
+    store: JobStore, tmp_path: Path
+) -> None:
+    options = load_settings(data_dir=tmp_path)
+    job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
+
+    def work(name: str, then: Callable[[], None] = lambda: None) -> None:
+        worker = Worker(name, cast(Engine, SavingEngine(then)), store, options, StopSign(5))
+        claim = store.claims.take(name, Held(), lease_seconds=30, max_overtake=30)
+        assert claim is not None
+        worker._work(claim)
+
+    def take_over() -> None:
+        (held,) = store.leases.held()
+        assert store.leases.reap(held, max_attempts=3)
+        assert len(list(options.outputs_dir.iterdir())) == 1
+        half = next(options.outputs_dir.iterdir()).name
+        (options.outputs_dir / f".{half}.1-2.partial").touch()
+        work("w2")
+
+    work("w1", take_over)
+    job = store.get(job_id)
+    assert job.result is not None
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+    assert [file.name for file in options.outputs_dir.iterdir()] == [job.result.images[0].filename]
 
 
 def test_a_full_disk_does_not_stop_the_worker_from_telling(

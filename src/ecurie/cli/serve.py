@@ -116,17 +116,22 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     from ecurie.api.app import create_app
     from ecurie.bootstrap import make_service, make_store, preloaded
+    from ecurie.images.files import discard_runs
     from ecurie.images.whole_files import remove_partial_files
+    from ecurie.jobs.leases import HeldJob
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    for folder in (settings.outputs_dir, settings.uploads_dir):
-        remove_partial_files(folder)
+    # Not those of outputs: a worker may be writing one.
+    remove_partial_files(settings.uploads_dir)
     store = make_store(settings)
     service = make_service(settings, store)
     service.remove_old_pictures(settings.keep_uploads_days)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
+
+    def discard(held: HeldJob) -> None:
+        discard_runs(settings.outputs_dir, store.get(held.id), range(1, held.attempt + 1))
 
     def give_up() -> None:
         setup_failed.set()
@@ -139,7 +144,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
-    supervisor = Supervisor(options, store, give_up)
+    supervisor = Supervisor(options, store, discard, give_up)
     app = create_app(
         service,
         supervisor.ready_workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,31 +12,35 @@ from pathlib import Path
 
 from PIL import Image
 
-from ecurie.domain import GenerationRequest, ImageFile, Setup
+from ecurie.domain import GenerationRequest, ImageFile, Job, Setup
 from ecurie.images.formats import Provenance, suffix_of, write_image
 from ecurie.images.infotext import write_infotext
 from ecurie.images.manifest import manifest_of
-from ecurie.images.whole_files import write_whole
+from ecurie.images.whole_files import remove_whole_or_partial, write_whole
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFolder:
-    """Saves the images of one job. A job run again writes the same names, so nothing is left twice.
+    """Saves the images of one run of a job.
 
-    Names are `{model}_{time of the job}_{8 hex of job and image}` with the format's ending, or `fixed_name`
-    (numbered from the second image on).
+    Names are `{model}_{time of the job}_{8 hex of job, attempt and image}` with the format's ending, or
+    `fixed_name` (numbered from the second image on). Each run has names of its own, so that one which has
+    lost its job can neither overwrite nor remove what the next one makes.
     """
 
     folder: Path
     job_id: str
     created_at: datetime
     fixed_name: str | None = None
+    attempt: int = 1
 
     def name_of(self, request: GenerationRequest, index: int) -> str:
         if self.fixed_name is not None:
             stem, suffix = os.path.splitext(self.fixed_name)
             return self.fixed_name if index == 0 else f"{stem}-{index + 1}{suffix}"
-        digest = hashlib.sha256(f"{self.job_id}:{index}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{self.job_id}:{self.attempt}:{index}".encode()).hexdigest()[:8]
         suffix = suffix_of(request.format)
         return f"{request.model}_{self.created_at:%Y%m%d_%H%M%S}_{digest}{suffix}"
 
@@ -49,6 +54,20 @@ class OutputFolder:
     def discard(self, images: Iterable[ImageFile]) -> None:
         for image in images:
             (self.folder / image.filename).unlink(missing_ok=True)
+
+
+def discard_runs(folder: Path, job: Job, attempts: Iterable[int]) -> None:
+    """Remove what runs of a job left that ended without committing it: whole images and partial files.
+
+    A fault of the disk is logged only: the job matters more than what is left of it.
+    """
+    try:
+        for attempt in attempts:
+            outputs = OutputFolder(folder, job.id, job.created_at, attempt=attempt)
+            for index in range(job.request.num_images):
+                remove_whole_or_partial(folder / outputs.name_of(job.request, index))
+    except OSError as error:
+        log.error("job %s: what a lost run left cannot be removed: %s", job.id, error)
 
 
 def provenance_of(request: GenerationRequest, index: int, setup: Setup) -> Provenance:

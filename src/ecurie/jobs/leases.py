@@ -36,8 +36,11 @@ class Leases:
         with self._database.connect() as connection:
             return [HeldJob(*row) for row in connection.execute(query)]
 
-    def reap(self, held: HeldJob, max_attempts: int) -> None:
-        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough."""
+    def reap(self, held: HeldJob, max_attempts: int) -> bool:
+        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough.
+
+        False when the job is no longer in these hands, so that nothing was changed.
+        """
         mine = held_by(held.id, held.worker, held.attempt)
         died = WorkerDied(
             f"the worker died {held.attempt} times while running this job",
@@ -49,16 +52,18 @@ class Leases:
             if connection.execute(
                 cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
             ).rowcount:
-                return
+                return True
             if held.attempt >= max_attempts:
                 ended = {
                     "state": JobState.FAILED,
                     "phase": "failed",
                     "failure": to_json(JobFailure.of(died)),
                 }
-                connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
+                taken = sql.update(jobs).where(*mine).values(**ended, **now)
             else:
-                connection.execute(sql.update(jobs).where(*mine).values(**QUEUED_AGAIN))
+                taken = sql.update(jobs).where(*mine).values(**QUEUED_AGAIN)
+            # One that is cancelled at this very moment is taken the next time.
+            return connection.execute(taken.where(~jobs.c.cancel_requested)).rowcount == 1
 
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""

@@ -15,7 +15,7 @@ from ecurie.domain import GenerationRequest, JobFailure
 from ecurie.errors import EcurieError, GenerationFailed, JobCancelled, JobInterrupted, LeaseLost
 from ecurie.first_use import settle
 from ecurie.images.comparing import with_replay
-from ecurie.images.files import OutputFolder
+from ecurie.images.files import OutputFolder, discard_runs
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held, stack_of
 from ecurie.jobs.store import JobStore
@@ -85,12 +85,14 @@ class Worker:
         with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
             write, outcome = self._run(claim, reporter)
             self._announce()
+            # Runs before this one lost the job: it never names their images.
+            discard_runs(self._outputs_dir, job, range(1, claim.attempt))
             self._commit(write, claim, outcome)
 
     def _run(self, claim: Claim, reporter: Reporter) -> tuple[Callable[[], None], str]:
         """Make the images; returns how the store is told, and a word for the log."""
         job, claims = claim.job, self._store.claims
-        outputs = OutputFolder(self._outputs_dir, job.id, job.created_at)
+        outputs = OutputFolder(self._outputs_dir, job.id, job.created_at, attempt=claim.attempt)
         try:
             request = self._settled(claim, reporter)
             result = self._engine.run(request, outputs, reporter)
@@ -135,6 +137,7 @@ class Worker:
                 write()
             except LeaseLost as error:
                 log.warning("%s", error)
+                discard_runs(self._outputs_dir, claim.job, [claim.attempt])
             except OperationalError as error:
                 log.error("job %s: the outcome cannot be written: %s", claim.job.id, error.orig)
                 if not self._stop.overdue:
