@@ -102,6 +102,35 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
 
 
+FULL = sql.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+
+def test_a_store_that_fails_in_the_middle_costs_the_job_nothing(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise FULL
+
+    def behaviour(listen: Callable[[Progress], None]) -> JobResult:
+        with monkeypatch.context() as patch:
+            patch.setattr(store.claims, "report", refuse)
+            patch.setattr(store.claims, "check", refuse)
+            for step in range(3):
+                listen(Progress("denoising", step, 3))
+        return RESULT
+
+    job = store.get(run_one(store, tmp_path, behaviour))
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
+    assert "progress cannot be told: database or disk is full" in caplog.text
+
+
+def test_a_job_whose_settled_request_cannot_be_stored_goes_back_to_the_queue(
+    store: JobStore, tmp_path: Path
+) -> None:
+    job = store.get(run_one(store, tmp_path, fail_with(FULL)))
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+
+
 def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_path: Path) -> None:
     (tmp_path / "ecurie.yaml").write_text("models: [")
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))

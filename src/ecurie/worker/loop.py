@@ -103,6 +103,8 @@ class Worker:
             return lambda: claims.give_back(claim), "back in the queue"
         except LeaseLost as error:
             return lambda: None, str(error)
+        except OperationalError as error:
+            return lambda: store.claims.give_back(claim), f"back in the queue: {error.orig}"
         except EcurieError as error:
             failure = JobFailure.of(error)
             return lambda: claims.fail(claim, failure), f"failed: {error}"

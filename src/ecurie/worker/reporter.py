@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import Progress
 from ecurie.errors import JobInterrupted
 from ecurie.jobs.claims import Claim, Claims
 from ecurie.worker.stop import StopSign
 
+log = logging.getLogger(__name__)
 REPORT_SECONDS = 0.1
 
 
@@ -25,6 +29,13 @@ class Reporter:
         self.last_sign = time.monotonic()
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
+        try:
+            self._tell(progress)
+        except OperationalError as error:
+            # Drawing does not need the store; what does (the lease, the commit) tries again by itself.
+            log.error("job %s: progress cannot be told: %s", self._claim.job.id, error.orig)
+
+    def _tell(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
             self._claims.check(self._claim)
