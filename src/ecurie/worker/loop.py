@@ -99,12 +99,11 @@ class Worker:
             result = with_replay(result, request, self._outputs_dir)
         except JobCancelled:
             return lambda: claims.end_cancelled(claim), "cancelled"
-        except JobInterrupted:
-            return lambda: claims.give_back(claim), "back in the queue"
+        except (JobInterrupted, OperationalError) as error:
+            reason = error.orig if isinstance(error, OperationalError) else error
+            return lambda: claims.give_back(claim), f"back in the queue: {reason}"
         except LeaseLost as error:
             return lambda: None, str(error)
-        except OperationalError as error:
-            return lambda: store.claims.give_back(claim), f"back in the queue: {error.orig}"
         except EcurieError as error:
             failure = JobFailure.of(error)
             return lambda: claims.fail(claim, failure), f"failed: {error}"
