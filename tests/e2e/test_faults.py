@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import shutil
@@ -16,36 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO_FOLDER, Server, StartServer, free_port
+from tests.faults_run.processes import kill_all, send, wait_until_gone
 
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
-
-
-def processes_of(data_dir: Path) -> list[int]:
-    """Every living process that was started with this data folder."""
-    wanted = f"ECURIE_DATA_DIR={data_dir}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def wait_until_gone(server: Server, seconds: float = 10) -> None:
-    """A killed process that is nobody's child takes a moment to leave /proc."""
-    deadline = time.monotonic() + seconds
-    while processes_of(server.data_dir) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_of(server.data_dir) == []
-
-
-def kill_all(server: Server) -> None:
-    for pid in processes_of(server.data_dir):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    server.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +148,7 @@ def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(strict_server
         job = server.job(poison)
         if job["progress"]["step"] > 30 and job["state"] == "running":
             assert set(outputs.iterdir()) > before
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(server.worker_pid(), signal.SIGKILL)
+            send(server.worker_pid(), signal.SIGKILL)
         return bool(job["state"] == "failed")
 
     server.wait_until(kill_the_worker, "failed")

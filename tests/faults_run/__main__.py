@@ -1,0 +1,57 @@
+"""`python -m tests.faults_run --jobs 300 --seed 7`: a long run, and its line for bench/RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults_run.faults import ONE_MACHINE
+from tests.faults_run.run import Outcome, Plan, run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults_run")
+    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=None, help="drawn and printed when it is not given")
+    parser.add_argument("--faults", default=",".join(ONE_MACHINE), help="kinds, with commas between them")
+    parser.add_argument("--count", type=int, default=40, help="how many faults")
+    parser.add_argument("--seconds", type=float, default=240, help="how long jobs are sent and faults happen")
+    given = parser.parse_args()
+    kinds = given.faults.split(",")
+    if unknown := set(kinds) - ONE_MACHINE.keys():
+        parser.error(f"unknown faults {sorted(unknown)}; there are {', '.join(ONE_MACHINE)}")
+    seed = random.randrange(1000) if given.seed is None else given.seed
+    print(f"seed {seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="ecurie-faults-"))
+    outcome = run(Plan(given.jobs, seed, kinds, given.count, given.seconds), folder / "data")
+    print(row(seed, outcome))
+    for problem in outcome.problems:
+        print(problem)
+    if outcome.problems:
+        sys.exit(f"{len(outcome.problems)} problems; what is left of the run is in {folder}")
+
+
+def row(seed: int, outcome: Outcome) -> str:
+    """seed, jobs accepted, submissions without an answer, faults, ends, runs of a job, time, problems."""
+    history = outcome.history
+    faults = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.faults.items()))
+    ends = ", ".join(f"{count} {state}" for state, count in sorted(outcome.ends.items()))
+    attempts = ", ".join(f"{count}× {number}" for number, count in sorted(outcome.attempts.items()))
+    cells = (
+        seed,
+        len(history.accepted),
+        len(history.unanswered),
+        faults,
+        ends,
+        attempts,
+        f"{outcome.seconds:.0f} s",
+        len(outcome.problems),
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+if __name__ == "__main__":
+    main()
