@@ -18,7 +18,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="drawn and printed when it is not given")
     parser.add_argument("--faults", default=",".join(ONE_MACHINE), help="kinds, with commas between them")
     parser.add_argument("--count", type=int, default=40, help="how many faults")
-    parser.add_argument("--seconds", type=float, default=240, help="how long jobs are sent and faults happen")
+    parser.add_argument("--seconds", type=float, default=200, help="over how long the jobs are sent")
+    parser.add_argument("--gap", type=float, default=2, help="mean time between a ready worker and a fault")
     given = parser.parse_args()
     kinds = given.faults.split(",")
     if unknown := set(kinds) - ONE_MACHINE.keys():
@@ -26,7 +27,7 @@ def main() -> None:
     seed = random.randrange(1000) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="ecurie-faults-"))
-    outcome = run(Plan(given.jobs, seed, kinds, given.count, given.seconds), folder / "data")
+    outcome = run(Plan(given.jobs, seed, kinds, given.count, given.seconds, given.gap), folder / "data")
     print(row(seed, outcome))
     for problem in outcome.problems:
         print(problem)

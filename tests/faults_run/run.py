@@ -19,19 +19,21 @@ from tests.faults_run.faults import ONE_MACHINE, Machine
 from tests.faults_run.history import History
 from tests.faults_run.processes import kill_all
 
-MAX_ATTEMPTS, LEASE_SECONDS = 3, 3.0
+MAX_ATTEMPTS, LEASE_SECONDS, READY_SHARE = 3, 3.0, 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`jobs` are sent over `seconds`, in which `count` faults of these kinds happen, each kind at least once
-    if there are enough. The same seed draws the same requests and faults, at the same times."""
+    """`jobs` are sent over `seconds`. `count` faults of these kinds happen, each kind at least once if there
+    are enough; most of them when a worker has been ready for a while, of `gap` seconds in the mean, the
+    others earlier. The same seed draws the same requests, faults and waits."""
 
     jobs: int
     seed: int
     kinds: Sequence[str]
     count: int
     seconds: float
+    gap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +76,23 @@ def _wish(chance: random.Random, seconds: float) -> Wish:
     fields = {
         "prompt": "red apple",
         "model": chance.choices(("sdxl-base", "pony-xl-v6"), (4, 1))[0],
-        "steps": chance.randint(1, 2),
-        "num_images": chance.randint(1, 3),
+        "steps": chance.randint(1, 3),
+        "num_images": chance.randint(1, 4),
     }
     cancel_after = chance.uniform(0, 2) if chance.random() < 0.1 else None
     return Wish(chance.uniform(0, seconds), fields, cancel_after)
 
 
 def _cause_faults(plan: Plan, machine: Machine) -> Counter[str]:
-    chance, began = machine.chance, time.monotonic()
+    chance = machine.chance
     kinds = chance.sample(plan.kinds, len(plan.kinds))
-    kinds += chance.choices(plan.kinds, k=max(0, plan.count - len(kinds)))
-    moments = sorted(chance.uniform(0, plan.seconds) for _ in range(plan.count))
-    for kind, moment in zip(kinds, moments, strict=False):
-        time.sleep(max(0.0, began + moment - time.monotonic()))
+    kinds = (kinds + chance.choices(plan.kinds, k=plan.count))[: plan.count]
+    for kind in kinds:
+        if chance.random() < READY_SHARE:
+            machine.server.wait_ready()
+        time.sleep(chance.uniform(0, 2 * plan.gap))
         ONE_MACHINE[kind](machine)
-    return Counter(kinds[: plan.count])
+    return Counter(kinds)
 
 
 def _idle(server: Server) -> bool:
