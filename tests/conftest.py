@@ -17,6 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.services import GIVEN_POSTGRES, postgres_server
+
 # On the demo's tiny tensors one thread is twice as fast as two, and server processes run beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What the tests themselves are told; everything else of ours in the environment would change the servers.
@@ -157,6 +159,16 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
     finally:
         for server in started:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server, in each process of a parallel run, for the tests that leave it running."""
+    if GIVEN_POSTGRES is not None:
+        yield GIVEN_POSTGRES
+        return
+    with postgres_server(free_port) as started:
+        yield started.url
 
 
 @pytest.fixture(scope="module")

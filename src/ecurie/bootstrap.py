@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
     from ecurie.engine.engine import Engine
     from ecurie.jobs.store import JobStore
+    from ecurie.retention import Retention
     from ecurie.service import Service
 
 RAM_SHARE, VRAM_SHARE = 0.8, 0.9
@@ -100,14 +101,14 @@ def make_store(settings: Settings) -> JobStore:
     from ecurie.jobs.store import JobStore
 
     make_data_dir(settings)
-    return JobStore(settings.database_url)
+    return JobStore(settings.store_url)
 
 
 def make_service(settings: Settings, store: JobStore) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
-    limits = Limits(max_queue=settings.max_queue, max_pixels=settings.max_pixels)
+    limits = Limits(settings.max_queue, settings.max_pixels, settings.keep_outputs_days)
     pictures, file = make_pictures(settings), settings.reference_image
 
     def reference() -> PictureUse:
@@ -120,6 +121,15 @@ def make_service(settings: Settings, store: JobStore) -> Service:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
     return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+
+
+def make_retention(settings: Settings, service: Service) -> Retention:
+    from ecurie.jobs.ended import EndedJobs
+    from ecurie.retention import Keep, Retention
+
+    keep = Keep(settings.keep_outputs_days, settings.keep_jobs_days, settings.keep_uploads_days)
+    ended = EndedJobs(service.store.database)
+    return Retention(ended, keep, service.remove_output, service.remove_old_pictures)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:

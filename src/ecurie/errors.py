@@ -19,11 +19,13 @@ EcurieError
 │   ├── AdapterMismatch          the file was made for another kind of model (422)
 │   ├── ManifestInvalid          an image or manifest that cannot be replayed (422)
 │   ├── JobFinished              too late to cancel (409)
+│   ├── JobStarted               too late to change its place in the queue (409)
 │   ├── Unauthorized             no or wrong API key (401)
 │   └── Forbidden                wrong Host or Origin (403)
 ├── ServiceError                 the service cannot do it now
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
+│   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
 │   └── NotReady                 no worker is alive yet (503)
 ├── SetupError                   the server or command cannot start as configured
@@ -146,6 +148,10 @@ class JobFinished(RequestError):
     code, status, title = "job-finished", 409, "The job has already ended"
 
 
+class JobStarted(RequestError):
+    code, status, title = "job-started", 409, "The job has already started"
+
+
 class Unauthorized(RequestError):
     code, status, title = "unauthorized", 401, "An API key is needed"
 
@@ -164,6 +170,10 @@ class QueueFull(ServiceError):
 
 class StorageFull(ServiceError):
     code, status, title = "storage-full", 507, "No room left on the disk"
+
+
+class StoreUnavailable(ServiceError):
+    code, status, title = "store-unavailable", 503, "The job store does not answer"
 
 
 class DownloadFailed(ServiceError):

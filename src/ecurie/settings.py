@@ -26,6 +26,8 @@ from ecurie.errors import SettingsError, UnsafeBind
 
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
+POSTGRES_DRIVER = "postgresql+psycopg"
+POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", POSTGRES_DRIVER})
 DEFAULT_DATA_DIR = Path("~/.ecurie")
 
 
@@ -84,10 +86,18 @@ class Settings(BaseSettings):
         le=PILLOWS_LIMIT,
         description="Most pixels of such a picture, all frames counted.",
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",
+    )
     keep_uploads_days: float = Field(
-        30,
-        ge=0,
-        description="At start, pictures that were sent and not used for so long are removed; 0: never.",
+        30, ge=0, description="Pictures that were sent and not used for so long are removed; 0: never."
+    )
+    keep_outputs_days: float = Field(
+        0, ge=0, description="Images are removed so long after their job's end; 0: never."
+    )
+    keep_jobs_days: float = Field(
+        0, ge=0, description="Jobs are forgotten so long after their end, if their images may be; 0: never."
     )
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
@@ -151,6 +161,16 @@ class Settings(BaseSettings):
             raise ValueError("is empty, which would leave the server open")
         return key
 
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or not rest or scheme not in POSTGRES_SCHEMES:
+            raise ValueError("is not postgresql://USER:PASSWORD@HOST/NAME")
+        return SecretStr(f"{POSTGRES_DRIVER}://{rest}")
+
     @property
     def outputs_dir(self) -> Path:
         return self.data_dir / "outputs"
@@ -177,8 +197,11 @@ class Settings(BaseSettings):
         return self.data_dir / "hashes.db"
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+    def store_url(self) -> str:
+        """Of the job database, as SQLAlchemy takes it; it may hold a password."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+        return self.database_url.get_secret_value()
 
     @property
     def on_loopback(self) -> bool:
@@ -211,6 +234,10 @@ class Settings(BaseSettings):
         return variables
 
 
+SECRETS = frozenset({"api_key", "civitai_token", "database_url"})
+"""Settings that are no flags, and never shown: others could read them in the process list or a log."""
+
+
 def load_settings(**flags: Any) -> Settings:
     """Settings from the flags that were given, the environment and the settings file.
 
@@ -224,8 +251,9 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
+        got = "" if name in SECRETS else f" (got {first['input']!r})"
         raise SettingsError(
-            f"{source}: {first['msg']} (got {first['input']!r})",
+            f"{source}: {first['msg']}{got}",
             remedy="docs/api.md lists every setting",
         ) from error
     except tomllib.TOMLDecodeError as error:

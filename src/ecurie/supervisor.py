@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.store import JobStore
 from ecurie.locks import is_alive
@@ -108,10 +110,13 @@ class Supervisor:
                 worker.process.wait()
             self._forget(worker)
         names = {worker.name for worker in self._workers}
-        for held in self._store.leases.held():
-            if held.worker in names:
-                self._discard(held)
-                self._store.leases.return_to_queue(held)
+        try:
+            for held in self._store.leases.held():
+                if held.worker in names:
+                    self._discard(held)
+                    self._store.leases.return_to_queue(held)
+        except OperationalError as error:
+            log.error("jobs stay with their stopped workers until their lease ends: %s", error.orig)
 
     def ready_workers(self) -> list[dict[str, Any]]:
         """What each worker said of itself when it became ready."""

@@ -23,7 +23,7 @@ def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
     for place in (settings.outputs_dir, settings.models_dir, settings.workers_dir, settings.catalog_file):
         assert place.is_relative_to(tmp_path)
-    assert str(tmp_path) in settings.database_url
+    assert str(tmp_path) in settings.store_url
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,25 @@ def test_a_wrong_flag_is_named(tmp_path: Path, flags: dict[str, object], named: 
 def test_an_empty_key_is_no_key(tmp_path: Path, key: str) -> None:
     with pytest.raises(SettingsError, match="leave the server open"):
         load_settings(data_dir=tmp_path, host="0.0.0.0", api_key=key)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_named_as_people_name_it(tmp_path: Path, scheme: str) -> None:
+    settings = load_settings(data_dir=tmp_path, database_url=f"{scheme}://me:s3cret@db.test/jobs")
+    assert settings.store_url == "postgresql+psycopg://me:s3cret@db.test/jobs"
+    assert "s3cret" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://me:s3cret@db.test/jobs", "s3cret", "postgresql://", "sqlite:///s3cret"]
+)
+def test_another_database_is_refused_without_showing_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ECURIE_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"ECURIE_DATABASE_URL: .*postgresql://USER") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +103,12 @@ def test_loopback_needs_no_key(tmp_path: Path, host: str) -> None:
 
 def test_a_child_process_sees_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = load_settings(
-        data_dir=tmp_path, port=1234, api_key="s3", allowed_hosts=("a.test", "b.test"), demo=True
+        data_dir=tmp_path,
+        port=1234,
+        api_key="s3",
+        database_url="postgres://a:b@c/d",
+        allowed_hosts=("a.test", "b.test"),
+        demo=True,
     )
     for name, value in parent.as_environment().items():
         monkeypatch.setenv(name, value)

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from ecurie.api.replay_schemas import ReplayOut
-from ecurie.domain import ImageFile, Job, JobState, Progress
+from ecurie.domain import ImageFile, Job, JobState, PriorityName, Progress
 from ecurie.images.uploads import Upload
 from ecurie.requests.describe import describe
 
@@ -67,12 +67,21 @@ class JobOut(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    priority: PriorityName
     attempts: int
     queue_position: int | None
     progress: ProgressOut
     request: dict[str, Any]
     result: ResultOut | None
     error: FailureOut | None
+
+
+class JobChange(BaseModel):
+    """The body of `PATCH /jobs/{id}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    priority: PriorityName
 
 
 class JobsOut(BaseModel):
@@ -87,6 +96,7 @@ def job_out(job: Job) -> JobOut:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
+        priority=job.priority.label,
         attempts=job.attempts,
         queue_position=job.queue_position,
         progress=progress_out(job.progress),

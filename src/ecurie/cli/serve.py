@@ -42,6 +42,12 @@ def serve(
     keep_uploads_days: Annotated[
         float | None, typer.Option(help="When pictures that nobody uses are removed; 0: never.")
     ] = None,
+    keep_outputs_days: Annotated[
+        float | None, typer.Option(help="When images are removed, after their job's end; 0: never.")
+    ] = None,
+    keep_jobs_days: Annotated[
+        float | None, typer.Option(help="When jobs are forgotten, after their end; 0: never.")
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Runs of a job whose worker keeps dying.")] = None,
     lease_seconds: Annotated[float | None, typer.Option(help="When a silent worker loses its job.")] = None,
     max_overtake_seconds: Annotated[
@@ -74,7 +80,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""
+    """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
     from ecurie.locks import ProcessLock
@@ -115,7 +121,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded
+    from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
     from ecurie.images.files import discard_runs
     from ecurie.images.whole_files import remove_partial_files
     from ecurie.jobs.leases import HeldJob
@@ -125,7 +131,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     remove_partial_files(settings.uploads_dir)
     store = make_store(settings)
     service = make_service(settings, store)
-    service.remove_old_pictures(settings.keep_uploads_days)
+    retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
@@ -170,6 +176,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
+    retention.start()
     print(_welcome(settings), file=sys.stderr, flush=True)
     try:
         server.run(sockets=[listener])
@@ -178,6 +185,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        retention.stop()
         supervisor.stop()
         store.close()
     if setup_failed.is_set():

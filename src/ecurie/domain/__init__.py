@@ -1,6 +1,15 @@
 """The frozen types that flow through Écurie, from a checked request to its result."""
 
-from ecurie.domain.jobs import FINAL_STATES, HELD_STATES, Job, JobFailure, JobState, Progress
+from ecurie.domain.jobs import (
+    FINAL_STATES,
+    HELD_STATES,
+    Job,
+    JobFailure,
+    JobState,
+    Priority,
+    PriorityName,
+    Progress,
+)
 from ecurie.domain.requests import (
     SEED_LIMIT,
     Acceleration,
@@ -53,6 +62,8 @@ __all__ = [
     "ModelFile",
     "Original",
     "PictureUse",
+    "Priority",
+    "PriorityName",
     "Progress",
     "Replay",
     "Setup",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import Literal
 
 from ecurie.domain.requests import GenerationRequest
 from ecurie.domain.results import JobResult
 from ecurie.errors import EcurieError
+
+PriorityName = Literal["interactive", "normal", "batch"]
 
 
 class JobState(StrEnum):
@@ -26,6 +29,29 @@ class JobState(StrEnum):
 
 FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 HELD_STATES = frozenset({JobState.PREPARING, JobState.RUNNING})
+
+
+class Priority(IntEnum):
+    """A higher class goes before every lower one."""
+
+    BATCH = -1
+    NORMAL = 0
+    INTERACTIVE = 1
+
+    @property
+    def label(self) -> PriorityName:
+        return NAMES[self]
+
+    @classmethod
+    def named(cls, name: PriorityName) -> Priority:
+        return cls[name.upper()]
+
+
+NAMES: dict[Priority, PriorityName] = {
+    Priority.BATCH: "batch",
+    Priority.NORMAL: "normal",
+    Priority.INTERACTIVE: "interactive",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +87,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    priority: Priority = Priority.NORMAL
     attempts: int = 0
     queue_position: int | None = None
     progress: Progress = field(default_factory=lambda: Progress("queued", 0, 0))

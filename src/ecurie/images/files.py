@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +20,17 @@ from ecurie.images.manifest import manifest_of
 from ecurie.images.whole_files import remove_whole_or_partial, write_whole
 
 log = logging.getLogger(__name__)
+
+TIME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]{8}\.")
+
+
+def time_in(filename: str) -> datetime | None:
+    """When the job of an output was sent, as its name says."""
+    found = TIME.search(filename)
+    try:
+        return datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ A change names the worker and the attempt: one that lost its lease changes nothi
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
+from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
@@ -19,6 +21,7 @@ from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
 
 CLAIM_WINDOW = 500
+"""Jobs among which affinity may choose: the first in turn."""
 QUEUED_AGAIN = {"state": JobState.QUEUED, "worker": None, "lease_until": None, "phase": "queued", "step": 0}
 
 
@@ -37,39 +40,27 @@ class Claims:
     def __init__(self, database: sql.Engine):
         self._database = database
 
-    def take(self, worker: str, held: Held, *, lease_seconds: float, max_overtake: float) -> Claim | None:
-        """Take the next job, or None when nothing waits (or another worker was faster)."""
-        columns = (jobs.c.id, jobs.c.seq, jobs.c.priority, jobs.c.model, jobs.c.stack, jobs.c.overtaken_at)
-        query = (
-            sql.select(*columns)
-            .where(jobs.c.state == JobState.QUEUED)
-            .order_by(jobs.c.priority.desc(), jobs.c.seq)
-            .limit(CLAIM_WINDOW)
-        )
+    def take(
+        self,
+        worker: str,
+        held: Held,
+        *,
+        lease_seconds: float,
+        max_overtake: float,
+        models: Collection[str] | None = None,
+    ) -> Claim | None:
+        """Take the next job, or None when nothing waits; with `models`, of those that are for one of them."""
         with self._database.connect() as connection:
-            waiting = [Waiting(*row) for row in connection.execute(query)]
-            now = time.time()
-            chosen = choose(waiting, held, now, max_overtake)
-            if chosen is None:
-                return None
-            taken = (
-                sql.update(jobs)
-                .where(jobs.c.id == chosen.id, jobs.c.state == JobState.QUEUED)
-                .values(
-                    state=JobState.PREPARING,
-                    worker=worker,
-                    attempts=jobs.c.attempts + 1,
-                    started_at=now,
-                    lease_until=now + lease_seconds,
-                    phase="preparing",
-                    step=0,
-                )
-                .returning(*jobs.c)
-            )
-            row = connection.execute(taken).mappings().first()
-            if row is not None:
-                connection.execute(_overtaken_by(chosen, now))
-        return None if row is None else Claim(to_job(row, None), worker, int(row["attempts"]))
+            while waiting := [Waiting(*row) for row in connection.execute(_waiting(models))]:
+                now = time.time()
+                chosen = choose(waiting, held, now, max_overtake)
+                assert chosen is not None
+                row = connection.execute(_taken(chosen, worker, now, lease_seconds)).mappings().first()
+                if row is not None:
+                    _mark_overtaken(connection, waiting, chosen, now)
+                    return Claim(to_job(row, None), worker, int(row["attempts"]))
+                # Another worker was faster.
+        return None
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
@@ -128,15 +119,56 @@ class Claims:
                 raise LeaseLost(f"job {claim.job.id} was taken over")
 
 
-def _overtaken_by(chosen: Waiting, now: float) -> sql.Update:
-    """Marks the older jobs that `chosen` went before, once."""
-    older = (
-        jobs.c.state == JobState.QUEUED,
-        jobs.c.priority == chosen.priority,
-        jobs.c.seq < chosen.seq,
-        jobs.c.overtaken_at.is_(None),
+def _waiting(models: Collection[str] | None) -> sql.Select[Any]:
+    """The first in turn of the highest priority that waits."""
+    mine = [jobs.c.state == JobState.QUEUED]
+    if models is not None:
+        mine.append(jobs.c.model.in_(sorted(models)))
+    highest = sql.select(jobs.c.priority).where(*mine).order_by(jobs.c.priority.desc()).limit(1)
+    columns = (
+        jobs.c.id,
+        jobs.c.seq,
+        jobs.c.priority,
+        jobs.c.model,
+        jobs.c.stack,
+        jobs.c.overtaken_at,
+        jobs.c.turn,
     )
-    return sql.update(jobs).where(*older).values(overtaken_at=now)
+    return (
+        sql.select(*columns)
+        .where(*mine, jobs.c.priority == highest.scalar_subquery())
+        .order_by(jobs.c.turn, jobs.c.seq)
+        .limit(CLAIM_WINDOW)
+    )
+
+
+def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> Any:
+    return (
+        sql.update(jobs)
+        .where(jobs.c.id == chosen.id, jobs.c.state == JobState.QUEUED)
+        .values(
+            state=JobState.PREPARING,
+            worker=worker,
+            attempts=jobs.c.attempts + 1,
+            started_at=now,
+            lease_until=now + lease_seconds,
+            phase="preparing",
+            step=0,
+        )
+        .returning(*jobs.c)
+    )
+
+
+def _mark_overtaken(
+    connection: sql.Connection, waiting: Sequence[Waiting], chosen: Waiting, now: float
+) -> None:
+    """Note, once, when jobs were overtaken first."""
+    overtaken = [job.seq for job in waiting if job.overtaken_at is None and job.place < chosen.place]
+    if overtaken:
+        query = sql.update(jobs).where(jobs.c.seq.in_(overtaken), jobs.c.state == JobState.QUEUED)
+        # The job is taken already. A mark that is not written now is at the next claim.
+        with contextlib.suppress(OperationalError):
+            connection.execute(query.values(overtaken_at=now))
 
 
 def _owned(claim: Claim) -> Sequence[sql.ColumnElement[bool]]:

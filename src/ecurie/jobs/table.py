@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 metadata = MetaData()
+# Written out, not bound: a database uses a partial index only where it sees the condition.
+NOT_CANCELLED = text("state <> 'cancelled'")
 
 jobs = Table(
     "jobs",
@@ -33,7 +48,19 @@ jobs = Table(
     Column("failure", Text),
     Column("sweep", String(32)),
     Column("cell", Integer),
-    Index("jobs_by_state", "state", "priority", "seq"),
+    Column("owner", String(64), nullable=False, server_default=""),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Index("jobs_by_turn", "state", "priority", "turn", "seq"),
+    Index(
+        "jobs_by_owner",
+        "owner",
+        "priority",
+        "turn",
+        sqlite_where=NOT_CANCELLED,
+        postgresql_where=NOT_CANCELLED,
+    ),
+    Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
 )
 

@@ -99,9 +99,8 @@ class Worker:
             result = with_replay(result, request, self._outputs_dir)
         except JobCancelled:
             return lambda: claims.end_cancelled(claim), "cancelled"
-        except (JobInterrupted, OperationalError) as error:
-            reason = error.orig if isinstance(error, OperationalError) else error
-            return lambda: claims.give_back(claim), f"back in the queue: {reason}"
+        except JobInterrupted as error:
+            return lambda: claims.give_back(claim), f"back in the queue: {error}"
         except LeaseLost as error:
             return lambda: None, str(error)
         except EcurieError as error:
@@ -127,7 +126,10 @@ class Worker:
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
         pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
         request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
-        self._store.claims.settle(claim, request, stack_of(request))
+        try:
+            self._store.claims.settle(claim, request, stack_of(request))
+        except OperationalError as error:
+            raise JobInterrupted(f"what it settled cannot be written: {error.orig}") from error
         return request
 
     def _commit(self, write: Callable[[], None], claim: Claim, outcome: str) -> None:

@@ -29,18 +29,18 @@ class Reporter:
         self.last_sign = time.monotonic()
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
-        try:
-            self._tell(progress)
-        except OperationalError as error:
-            # Drawing does not need the store; what does (the lease, the commit) tries again by itself.
-            log.error("job %s: progress cannot be told: %s", self._claim.job.id, error.orig)
-
-    def _tell(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
-            self._claims.check(self._claim)
+            self._tell(self._claims.check)
             return
-        self._claims.report(self._claim, progress)
+        self._tell(lambda claim: self._claims.report(claim, progress))
         if progress.phase != self._phase:
             self._announce()
         self._phase, self._reported_at = progress.phase, now
+
+    def _tell(self, tell: Callable[[Claim], None]) -> None:
+        """A store that does not answer now stops no job: its end is written when the store is back."""
+        try:
+            tell(self._claim)
+        except OperationalError as error:
+            log.warning("job %s: progress cannot be told now: %s", self._claim.job.id, error.orig)

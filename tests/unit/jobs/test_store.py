@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +50,6 @@ RESULT = JobResult(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[JobStore]:
-    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
-    yield store
-    store.close()
-
-
 def add(store: JobStore, *, priority: int = 0, **changes: object) -> str:
     request = dataclasses.replace(REQUEST, **changes)  # type: ignore[arg-type]
     return store.add(request, priority=priority, stack="", max_queue=100).id
@@ -74,22 +66,22 @@ def held(store: JobStore) -> HeldJob:
     return only
 
 
-def test_the_migrations_make_the_table_that_the_code_uses(store: JobStore, tmp_path: Path) -> None:
-    engine = sql.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
-    with engine.connect() as connection:
+def test_the_migrations_make_the_tables_that_the_code_uses(store: JobStore) -> None:
+    with store.database.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
 
 
-def test_the_database_survives_a_power_cut_after_a_commit(store: JobStore) -> None:
+def test_the_database_survives_a_power_cut_after_a_commit(tmp_path: Path) -> None:
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
     with store.database.connect() as connection:
         assert connection.execute(sql.text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(sql.text("PRAGMA synchronous")).scalar() == 2  # FULL
+    store.close()
 
 
-def test_a_job_comes_back_as_it_was_stored(store: JobStore, tmp_path: Path) -> None:
+def test_a_job_comes_back_as_it_was_stored(store: JobStore, database_url: str) -> None:
     job_id = add(store)
-    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    other = JobStore(database_url)
     job = other.get(job_id)
     other.close()
     assert (job.request, job.state, job.queue_position, job.attempts) == (REQUEST, JobState.QUEUED, 1, 0)
@@ -132,11 +124,9 @@ def test_a_full_queue_refuses_and_running_jobs_do_not_count(store: JobStore) -> 
     store.add(REQUEST, priority=0, stack="", max_queue=1)
 
 
-def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    store = JobStore(url)
+def test_workers_that_claim_at_once_never_get_the_same_job(store: JobStore, database_url: str) -> None:
     expected = {add(store) for _ in range(60)}
-    stores = [JobStore(url) for _ in range(3)]
+    stores = [JobStore(database_url) for _ in range(3)]
     got: list[str] = []
 
     def work(mine: JobStore, name: str) -> None:
@@ -150,7 +140,7 @@ def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    for opened in (store, *stores):
+    for opened in stores:
         opened.close()
     assert len(got) == 60
     assert set(got) == expected

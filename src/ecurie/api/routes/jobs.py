@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from ecurie.api import schemas
 from ecurie.api.deps import POLL_SECONDS, ServiceDep
 from ecurie.api.replay_schemas import ManifestsOut
-from ecurie.domain import Job, JobState
+from ecurie.domain import Job, JobState, Priority
 
 router = APIRouter()
 
@@ -38,6 +38,12 @@ def get_job(job_id: str, service: ServiceDep) -> schemas.JobOut:
 def get_manifests(job_id: str, service: ServiceDep) -> ManifestsOut:
     """How each image of a job was made; empty while there are none."""
     return ManifestsOut(manifests=[asdict(manifest) for manifest in service.manifests(job_id)])
+
+
+@router.patch("/jobs/{job_id}")
+def change_job(job_id: str, change: schemas.JobChange, service: ServiceDep) -> schemas.JobOut:
+    """Move a queued job to another class; it comes after those of its owner that wait there."""
+    return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority)))
 
 
 @router.delete("/jobs/{job_id}")
