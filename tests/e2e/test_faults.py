@@ -233,25 +233,34 @@ def test_the_real_catalogue_says_how_to_get_missing_weights(
     assert "line 1" in server.client.get("/system").json()["catalogue_error"]
 
 
-def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
-    """A real full file system: a tmpfs of 64 kB, in a mount namespace of the server's own."""
-    data_dir = tmp_path / "data"
-    outputs = data_dir / "outputs"
-    outputs.mkdir(parents=True)
-    script = (
-        f"mount -t tmpfs -o size=64k tmpfs {outputs} && head -c 60k /dev/zero > {outputs}/filler && "
-        f"exec {sys.executable} -m tests.e2e.full_disk {data_dir}"
-    )
+def on_small_disks(what: str, data_dir: Path, **sizes: str) -> list[str]:
+    """What `tests.e2e.full_disk` saw on real file systems of these sizes, in a mount namespace."""
+    mounts = []
+    for name, size in sizes.items():
+        folder = data_dir if name == "data" else data_dir / name
+        mounts.append(f"mkdir -p {folder} && mount -t tmpfs -o size={size} tmpfs {folder}")
+    script = " && ".join([*mounts, f"exec {sys.executable} -m tests.e2e.full_disk {what} {data_dir}"])
     shown = subprocess.run(
         ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=170,
         check=False,
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert shown.stdout.split() == ["storage-full", "no-file", "succeeded"]
+    return shown.stdout.split()
+
+
+def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
+    seen = on_small_disks("outputs", tmp_path / "data", outputs="64k")
+    assert seen == ["storage-full", "no-file", "succeeded"]
+
+
+def test_a_full_disk_of_the_job_table_refuses_jobs_and_loses_none(tmp_path: Path) -> None:
+    refused, status, running, *others = on_small_disks("table", tmp_path / "data", data="2m", outputs="10m")
+    assert (refused, status, running) == ("storage-full", "200", "succeeded-1")
+    assert set(others) == {"succeeded"}
 
 
 def test_weights_cut_short_are_refused_before_a_job_is_made(
