@@ -41,16 +41,16 @@ def empty_parts() -> dict[str, nn.Module]:
         }
 
 
-def make_checkpoint(folder: Path) -> Path:
+def make_checkpoint(folder: Path, device: str = "cpu") -> Path:
     """A diffusers folder; norms are ones, biases zeros, the rest normal with the deviation of a trained
-    layer."""
+    layer, drawn on `device`."""
     if (folder / "model_index.json").exists():
         return folder
     for name in ("tokenizer", "tokenizer_2"):
         shutil.copytree(DEMO_MODELS / "sdxl-base" / name, folder / name, dirs_exist_ok=True)
     shutil.copytree(CONFIGS / "scheduler", folder / "scheduler", dirs_exist_ok=True)
     for seed, (name, module) in enumerate(empty_parts().items()):
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(seed)
         tensors = {key: _random(key, meta, generator) for key, meta in module.state_dict().items()}
         (folder / name).mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / name / f"{WEIGHT_STEMS[name]}.safetensors")
@@ -63,7 +63,8 @@ def _random(key: str, meta: Tensor, generator: torch.Generator) -> Tensor:
     if meta.dim() < 2:
         return torch.full(meta.shape, 0.0 if key.endswith("bias") else 1.0, dtype=torch.float16)
     deviation = 0.02 if "embed" in key else meta[0].numel() ** -0.5
-    return torch.randn(meta.shape, generator=generator).mul_(deviation).half()
+    drawn = torch.randn(meta.shape, generator=generator, device=generator.device)
+    return drawn.mul_(deviation).half().cpu()
 
 
 def adapted_layers() -> Iterator[tuple[str, tuple[int, int]]]:

@@ -22,6 +22,7 @@ from ecurie.settings import Settings
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
     from ecurie.engine.engine import Engine
+    from ecurie.jobs.doorbell import Doorbell
     from ecurie.jobs.store import JobStore
     from ecurie.retention import Retention
     from ecurie.service import Service
@@ -104,7 +105,18 @@ def make_store(settings: Settings) -> JobStore:
     return JobStore(settings.store_url)
 
 
-def make_service(settings: Settings, store: JobStore) -> Service:
+def make_doorbell(settings: Settings) -> Doorbell:
+    """Celery is imported here, where there is a broker."""
+    from ecurie.jobs.doorbell import NoBell
+
+    if settings.broker_url is None:
+        return NoBell()
+    from ecurie.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
@@ -120,7 +132,7 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+    return Service(make_catalog(settings), store, doorbell, settings.outputs_dir, limits, pictures, default)
 
 
 def make_retention(settings: Settings, service: Service) -> Retention:

@@ -18,8 +18,10 @@ from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
 from ecurie.images.uploads import Pictures
+from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
 from ecurie.requests.pictures import PictureSource, settle_picture
@@ -44,6 +46,7 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
+        doorbell: Doorbell,
         outputs_dir: Path,
         limits: Limits,
         pictures: Pictures,
@@ -51,6 +54,7 @@ class Service:
     ):
         self.catalog, self.store, self.pictures = catalog, store, pictures
         self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
+        self._doorbell = doorbell
         self._outputs_dir, self._limits = outputs_dir.resolve(), limits
 
     def submit(self, body: GenerateBody, owner: str = "") -> Job:
@@ -75,13 +79,15 @@ class Service:
         return self._queue(request, Priority.NORMAL, owner)
 
     def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
-        return self.store.add(
+        job = self.store.add(
             request,
             priority=priority,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
             owner=owner,
         )
+        self._doorbell.ring([Ring(job.id, request.model)])
+        return job
 
     def resolve(self, body: GenerateBody) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
@@ -94,7 +100,8 @@ class Service:
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, owner: str) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
         limit = self._limits.max_queue
-        self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str) -> Job:
         return self.store.get(job_id)
@@ -102,12 +109,20 @@ class Service:
     def jobs(self, limit: int, state: JobState | None) -> list[Job]:
         return self.store.latest(limit, state)
 
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now."""
+        return self.store.changed_of(known)
+
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
 
     def set_priority(self, job_id: str, priority: Priority) -> Job:
         """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
         return self.store.set_priority(job_id, priority)
+
+    def workers(self) -> list[WorkerRow]:
+        """Those that are ready to run jobs or run one, on this machine and others."""
+        return self.store.workers.present()
 
     def adapter(self, adapter_id: str) -> InspectedAdapter:
         """What an adapter's file tells, checked against the default model.

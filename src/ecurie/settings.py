@@ -10,8 +10,10 @@ import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,17 +28,23 @@ from ecurie.errors import SettingsError, UnsafeBind
 
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 POSTGRES_DRIVER = "postgresql+psycopg"
 POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", POSTGRES_DRIVER})
 DEFAULT_DATA_DIR = Path("~/.ecurie")
 
 
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
+    """`a,b` and `c` as `a`, `b`, `c`."""
+    return tuple(part.strip() for part in ",".join(values).split(",") if part.strip())
+
+
 def _split(value: object) -> object:
     """Of a list too: a flag that may be repeated may hold several names as well."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
-        value = ",".join(value)
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return split_names([value])
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return split_names(value)
     return value
 
 
@@ -89,6 +97,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
     )
     keep_uploads_days: float = Field(
         30, ge=0, description="Pictures that were sent and not used for so long are removed; 0: never."
@@ -161,6 +173,13 @@ class Settings(BaseSettings):
             raise ValueError("is empty, which would leave the server open")
         return key
 
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value().partition("://")[0] not in BROKERS:
+            raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
+        return url
+
     @field_validator("database_url")
     @classmethod
     def _with_driver(cls, url: SecretStr | None) -> SecretStr | None:
@@ -205,12 +224,7 @@ class Settings(BaseSettings):
 
     @property
     def on_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def check_bind(self) -> None:
         """Raise UnsafeBind when others could reach the server without a key."""
@@ -218,6 +232,22 @@ class Settings(BaseSettings):
             raise UnsafeBind(
                 f"listening on {self.host} would let everyone on the network use this server",
                 remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
+            )
+
+    def check_reach(self) -> None:
+        """Raise SettingsError when workers of other machines could not use the job table.
+
+        A SQLite file is shared by locks and memory that no network file system keeps, so with a broker it is
+        enough only where the broker itself is of this machine, and its workers with it.
+        """
+        if self.broker_url is None or not self.store_url.startswith("sqlite"):
+            return
+        host = urlsplit(self.broker_url.get_secret_value()).hostname or "localhost"
+        if not is_loopback(host):
+            raise SettingsError(
+                f"with a broker on {host}, workers of several machines would share the SQLite file "
+                f"{self.data_dir / 'ecurie.db'}, which only processes of one machine can",
+                remedy="set ECURIE_DATABASE_URL to a PostgreSQL database, for the server and all workers",
             )
 
     def as_environment(self) -> dict[str, str]:
@@ -234,8 +264,17 @@ class Settings(BaseSettings):
         return variables
 
 
-SECRETS = frozenset({"api_key", "civitai_token", "database_url"})
+SECRETS = frozenset({"api_key", "broker_url", "civitai_token", "database_url"})
 """Settings that are no flags, and never shown: others could read them in the process list or a log."""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import os
 import subprocess
@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
+from ecurie.jobs.doorbell import UNHEARD_SECONDS, Doorbell, ring_again
 from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.store import JobStore
 from ecurie.locks import is_alive
@@ -63,14 +63,17 @@ class Supervisor:
         self,
         options: WorkerOptions,
         store: JobStore,
+        doorbell: Doorbell,
         discard: Callable[[HeldJob], None],
         on_setup_failure: Callable[[], None],
     ):
-        self._options, self._store = options, store
+        self._options, self._store, self._doorbell = options, store, doorbell
         self._discard, self._on_setup_failure = discard, on_setup_failure
         self._workers: list[RunningWorker] = []
         self._stopping = threading.Event()
         self._stop_by = 0.0
+        self._dead: set[str] = set()
+        self._rang_at = 0.0
         self._quick_deaths = 0
         self._start_after = 0.0
         self._clock_offset = time.time() - time.monotonic()
@@ -80,9 +83,9 @@ class Supervisor:
     def start(self) -> None:
         folder = self._options.folder
         folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.iterdir():
-            if file.suffix != ".lock" or not is_alive(file):
-                file.unlink()
+        for file in folder.glob("*.lock"):
+            if not is_alive(file):
+                self._forget(file.stem)
         self._thread.start()
 
     def begin_stop(self) -> None:
@@ -108,7 +111,7 @@ class Supervisor:
                 log.warning("worker %s did not stop in time and is killed", worker.name)
                 worker.process.kill()
                 worker.process.wait()
-            self._forget(worker)
+            self._forget(worker.name)
         names = {worker.name for worker in self._workers}
         try:
             for held in self._store.leases.held():
@@ -117,16 +120,6 @@ class Supervisor:
                     self._store.leases.return_to_queue(held)
         except OperationalError as error:
             log.error("jobs stay with their stopped workers until their lease ends: %s", error.orig)
-
-    def ready_workers(self) -> list[dict[str, Any]]:
-        """What each worker said of itself when it became ready."""
-        found = []
-        for file in sorted(self._options.folder.glob("*.json")):
-            try:
-                found.append({"name": file.stem, **json.loads(file.read_text())})
-            except (OSError, ValueError):
-                continue
-        return found
 
     def _watch(self) -> None:
         swept_at = 0.0
@@ -147,7 +140,7 @@ class Supervisor:
         died = [worker for worker in self._workers if worker.process.poll() is not None]
         for worker in died:
             self._workers.remove(worker)
-            self._forget(worker)
+            self._forget(worker.name)
             if worker.process.returncode == CANNOT_START:
                 self._stopping.set()
                 self._on_setup_failure()
@@ -175,21 +168,35 @@ class Supervisor:
     def _lock_file(self, name: str) -> Path:
         return self._options.folder / f"{name}.lock"
 
-    def _forget(self, worker: RunningWorker) -> None:
-        self._lock_file(worker.name).unlink(missing_ok=True)
-        (self._options.folder / f"{worker.name}.json").unlink(missing_ok=True)
+    def _forget(self, name: str) -> None:
+        """A worker of this machine that has ended."""
+        self._dead.add(name)
+        self._lock_file(name).unlink(missing_ok=True)
+        with contextlib.suppress(OperationalError):
+            # A store that cannot be written to now; the worker will be silent.
+            self._store.workers.remove(name)
+
+    def _is_dead(self, name: str) -> bool:
+        """Known of workers of this data folder only: others have no lock here, and their leases tell."""
+        lock = self._lock_file(name)
+        return name in self._dead or (lock.exists() and not is_alive(lock))
 
     def _sweep(self) -> None:
-        """Take jobs from workers that are dead or whose lease has run out."""
+        """Take jobs from workers that are dead or whose lease has run out; wake those that missed a ring."""
         leases_count = self._leases_count()
+        self._store.workers.remove_silent()
         for held in self._store.leases.held():
-            alive = is_alive(self._lock_file(held.worker))
+            alive = not self._is_dead(held.worker)
             if alive and (not leases_count or held.lease_until >= time.time()):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
             if self._store.leases.reap(held, self._options.max_attempts):
                 self._kill(held.worker)
                 self._discard(held)
+                self._rang_at = 0.0
+        if time.monotonic() - self._rang_at >= UNHEARD_SECONDS:
+            self._rang_at = time.monotonic()
+            ring_again(self._store, self._doorbell)
 
     def _kill(self, name: str) -> None:
         for worker in self._workers:

@@ -157,3 +157,37 @@ def test_what_is_no_size_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_models_to_load_first_are_given_with_commas_or_several_flags(tmp_path: Path) -> None:
     assert load_settings(data_dir=tmp_path, preload=["a,b", "c"]).preload == ("a", "b", "c")
     assert load_settings(data_dir=tmp_path, preload=[]).preload == ()
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "filesystem://", "redis:/x"])
+def test_what_is_no_broker_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ECURIE_BROKER_URL", f"{url}?hunter2")
+    with pytest.raises(SettingsError, match="ECURIE_BROKER_URL") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("broker", "database", "fine"),
+    [
+        ("redis://10.0.0.5/0", None, False),
+        ("amqps://mq.example.org//", None, False),
+        ("redis://10.0.0.5/0", "postgresql://u:p@10.0.0.6/jobs", True),
+        ("redis://localhost/0", None, True),
+        ("redis:///0", None, True),
+        ("amqp://guest:guest@127.0.0.1:5672//", None, True),
+        (None, None, True),
+    ],
+)
+def test_a_job_table_that_other_machines_cannot_share_is_refused(
+    tmp_path: Path, broker: str | None, database: str | None, fine: bool
+) -> None:
+    settings = load_settings(data_dir=tmp_path, broker_url=broker, database_url=database)
+    if fine:
+        settings.check_reach()
+        return
+    with pytest.raises(SettingsError, match="SQLite") as caught:
+        settings.check_reach()
+    assert "ECURIE_DATABASE_URL" in (caught.value.remedy or "")

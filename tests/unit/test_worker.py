@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -23,9 +21,12 @@ from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
 from ecurie.worker.loop import Worker
-from ecurie.worker.process import announce
 from ecurie.worker.stop import StopSign
-from tests.unit.jobs.test_store import REQUEST, RESULT
+from tests.conftest import DEMO_FOLDER
+from tests.unit.jobs.test_store import REQUEST as ELSEWHERE
+from tests.unit.jobs.test_store import RESULT
+
+REQUEST = dataclasses.replace(ELSEWHERE, model_path=str(DEMO_FOLDER))
 
 Behaviour = Callable[[Callable[[Progress], None]], JobResult]
 
@@ -133,6 +134,21 @@ def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_pa
     assert (job.state, job.failure and job.failure.code) == (JobState.FAILED, "catalog-invalid")
 
 
+def test_a_worker_that_nobody_watches_is_told_that_its_job_hangs(store: JobStore, tmp_path: Path) -> None:
+    hung = threading.Event()
+
+    def behaviour(_listen: object) -> JobResult:
+        assert hung.wait(30)
+        return RESULT
+
+    store.add(REQUEST, priority=0, stack="", max_queue=10)
+    options = load_settings(data_dir=tmp_path, lease_seconds=0.3, stall_seconds=0.1)
+    engine = cast(Engine, FakeEngine(behaviour))
+    worker = Worker("w1", engine, store, options, StopSign(5), on_stall=hung.set)
+    worker.answer()
+    assert hung.is_set()
+
+
 @pytest.mark.parametrize(("stall", "kept"), [(0.2, False), (60.0, True)])
 def test_a_job_without_progress_loses_its_lease(
     store: JobStore, tmp_path: Path, stall: float, kept: bool
@@ -156,7 +172,7 @@ def test_a_job_without_progress_loses_its_lease(
 
 
 def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore, tmp_path: Path) -> None:
-    told: list[JobState] = []
+    told: list[tuple[str | None, JobState]] = []
 
     def behaviour(listen: Callable[[Progress], None]) -> JobResult:
         for step in range(3):
@@ -166,11 +182,19 @@ def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore,
     job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
     options = load_settings(data_dir=tmp_path)
     engine = cast(Engine, FakeEngine(behaviour))
-    worker = Worker("w1", engine, store, options, StopSign(5), lambda: told.append(store.get(job_id).state))
+
+    def tell(job: str | None) -> None:
+        told.append((job, store.get(job_id).state))
+
+    worker = Worker("w1", engine, store, options, StopSign(5), tell)
     claim = store.claims.take("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
     assert claim is not None
     worker._work(claim)
-    assert len(told) == 3
+    assert told == [
+        (job_id, JobState.PREPARING),
+        (job_id, JobState.RUNNING),
+        (None, JobState.RUNNING),
+    ]
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 
@@ -211,13 +235,3 @@ def test_a_worker_that_lost_its_job_removes_its_own_images_and_the_next_one_thos
     assert job.result is not None
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
     assert [file.name for file in options.outputs_dir.iterdir()] == [job.result.images[0].filename]
-
-
-def test_a_full_disk_does_not_stop_the_worker_from_telling(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    engine = cast(Engine, SimpleNamespace(describe=lambda: {"device": "cpu"}))
-    announce(tmp_path / "w1.json", engine)
-    assert json.loads((tmp_path / "w1.json").read_text())["device"] == "cpu"
-    announce(tmp_path / "gone" / "w1.json", engine)
-    assert "cannot tell" in caplog.text

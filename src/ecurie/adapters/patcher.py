@@ -128,6 +128,10 @@ class Patcher:
         self._signatures |= {known: () for known in self._parts if known == part}
         self._own = {place: size for place, size in self._own.items() if place[0] != part}
 
+    def signature(self, part: str) -> Signature:
+        """Of the stack that the part's weights have now; () for the file's own, and for a VAE's."""
+        return next((found for known, found in self._signatures.items() if known == part), ())
+
     @property
     def own_bytes(self) -> int:
         """Of patched weights whose pristine ones are mapped: memory that the model alone does not take."""

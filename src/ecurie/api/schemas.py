@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ecurie.api.replay_schemas import ReplayOut
 from ecurie.domain import ImageFile, Job, JobState, PriorityName, Progress
 from ecurie.images.uploads import Upload
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.describe import describe
 
 
@@ -245,6 +246,16 @@ class SchedulerOut(BaseModel):
 
 class SchedulersOut(BaseModel):
     schedulers: list[SchedulerOut]
+
+
+def worker_out(worker: WorkerRow) -> dict[str, Any]:
+    """What it says of itself, its memory's fields beside the others."""
+    told = asdict(worker)
+    rung_for = told.pop("rung_for")
+    for name in ("started_at", "seen_at"):
+        told[name] = datetime.fromtimestamp(told[name], UTC).isoformat(timespec="seconds")
+    state = "idle" if worker.idle else "busy"
+    return {**told.pop("memory"), **told, "state": state, "serves": rung_for}
 
 
 class SystemOut(BaseModel):

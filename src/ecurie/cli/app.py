@@ -21,6 +21,7 @@ from ecurie.cli import (
     show,
     sweep,
     verify,
+    worker,
 )
 from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(generate.generate)
 app.command()(sweep.sweep)
 app.command()(serve.serve)
+app.command()(worker.worker)
 app.command()(models.models)
 app.command()(inspect.inspect)
 app.command()(prompt.prompt)

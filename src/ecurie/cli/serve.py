@@ -88,6 +88,7 @@ def serve(
 
     settings = load_settings(**flags_given)
     settings.check_bind()
+    settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
@@ -121,16 +122,18 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
+    from ecurie.bootstrap import make_doorbell, make_retention, make_service, make_store, preloaded
     from ecurie.images.files import discard_runs
     from ecurie.images.whole_files import remove_partial_files
     from ecurie.jobs.leases import HeldJob
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    # Not those of outputs: a worker may be writing one.
-    remove_partial_files(settings.uploads_dir)
+    if settings.broker_url is None:
+        # With a broker, a server of another machine may be writing there now.
+        remove_partial_files(settings.uploads_dir)
     store = make_store(settings)
-    service = make_service(settings, store)
+    doorbell = make_doorbell(settings)
+    service = make_service(settings, store, doorbell)
     retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
@@ -149,11 +152,12 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         drain_seconds=settings.drain_seconds,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        # With a broker, `ecurie worker` starts them, here or elsewhere.
+        count=1 if settings.broker_url is None else 0,
     )
-    supervisor = Supervisor(options, store, discard, give_up)
+    supervisor = Supervisor(options, store, doorbell, discard, give_up)
     app = create_app(
         service,
-        supervisor.ready_workers,
         lambda: server.should_exit,
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
@@ -187,6 +191,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         retention.stop()
         supervisor.stop()
+        doorbell.close()
         store.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
@@ -196,11 +201,12 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {settings.outputs_dir}
+Images are written to {settings.outputs_dir}{workers}
 """

@@ -22,6 +22,7 @@ from transformers.initialization import no_init_weights
 from ecurie.adapters.parallel import run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.engine.devices import Compute
+from ecurie.engine.upload import upload
 from ecurie.errors import WeightsInvalid
 from ecurie.formats.parts import Source
 
@@ -54,33 +55,47 @@ def empty_module(component: str, config: dict[str, Any]) -> nn.Module:
 @torch.no_grad()
 def fill(module: nn.Module, sources: Mapping[str, Source], pristine: Pristine, compute: Compute) -> None:
     """Give every parameter its tensor in `compute.dtype` on the device; no copy is made of one that is
-    stored so on the CPU. A parameter that has memory keeps it: new memory costs ten times the conversion.
+    stored so on the CPU. A parameter that has memory there keeps it: new memory costs ten times the
+    conversion.
 
     Raises WeightsInvalid for missing, unknown or misshapen tensors.
     """
     expected = module.state_dict()
     named = {_state_name(key, expected): source for key, source in sources.items()}
     _check(expected, named)
+    stored = {name: pristine.tensor(source) for name, source in named.items()}
+    fetch = _convert_all if compute.on_cpu else _upload_all
+    _assign(module, fetch(expected, stored, compute))
+
+
+def _convert_all(
+    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute
+) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
 
-    def convert(name: str, stored: Tensor) -> None:
-        target = expected[name]
-        has_memory = target.device.type != "meta"
-        state[name] = target.copy_(stored) if has_memory else stored.to(compute.device, compute.dtype)
+    def convert(name: str) -> None:
+        has_memory = expected[name].device.type != "meta"
+        state[name] = expected[name].copy_(stored[name]) if has_memory else stored[name].to(compute.dtype)
 
-    tasks = []
-    for name, source in named.items():
-        stored = pristine.tensor(source)
-        if compute.on_cpu and stored.dtype == compute.dtype:
-            state[name] = stored
-        else:
-            tasks.append(partial(convert, name, stored))
-    if compute.on_cpu:
-        run_all(tasks)
-    else:
-        for task in tasks:
-            task()
-    _assign(module, state)
+    mapped = {name for name, tensor in stored.items() if tensor.dtype == compute.dtype}
+    run_all([partial(convert, name) for name in stored.keys() - mapped])
+    return state | {name: stored[name] for name in mapped}
+
+
+def _upload_all(
+    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute
+) -> dict[str, Tensor]:
+    """Uploaded as stored, converted there."""
+    state: dict[str, Tensor] = {}
+    for name, source in stored.items():
+        taken_over = expected[name].device.type == compute.device.type and source.dtype == compute.dtype
+        state[name] = (
+            expected[name]
+            if taken_over
+            else torch.empty(source.shape, dtype=source.dtype, device=compute.device)
+        )
+    upload([(state[name], source) for name, source in stored.items()], compute.device)
+    return {name: tensor.to(compute.dtype) for name, tensor in state.items()}
 
 
 def _assign(module: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -15,10 +15,12 @@ from accelerate.hooks import remove_hook_from_module
 from diffusers import AutoencoderKL
 from torch import nn
 
+from ecurie.adapters.patcher import Signature
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step
 from ecurie.engine.modules import drop
+from ecurie.engine.upload import Moved, move, put_back
 
 META = torch.device("meta")
 
@@ -37,6 +39,7 @@ class Placement:
         self._model, self._compute, self._step = model, compute, step
         self._parts = parts_of(model)
         self._away = _parts_away(step)
+        self._brought: dict[str, tuple[Moved, Signature]] = {}
 
     def settle(self) -> None:
         """Bring every part where it rests at this step. Raises what the device raises when it is full."""
@@ -69,12 +72,15 @@ class Placement:
         if place_of(module) == META:
             self._model.refill(name)
         if place_of(module).type != self._compute.device.type:
-            module.to(self._compute.device)
+            moved = move(module, self._compute.device)
+            if name in self._away:
+                self._brought[name] = moved, self._model.patcher.signature(name)
 
     def _put_away(self, name: str) -> None:
         module = self._parts[name]
         if not self._compute.on_cpu:
-            module.to("cpu")
+            moved, signature = self._brought.pop(name, ([], None))
+            put_back(module, moved if signature == self._model.patcher.signature(name) else [])
         elif self._step < Step.MODEL_OFFLOAD:
             drop(module)
             self._model.patcher.forget(name)

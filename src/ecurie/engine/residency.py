@@ -97,21 +97,26 @@ class Residency:
         else:
             target = Held(need.total(), peak) if at_host else Held(0, max(peak, need.total()))
         self._warn_if_larger(model_id, target)
-        spare = self._spare_parts(self._leave_until_fits(None, target, coming=1), checkpoint)
-        self._give_back()
         where = self._compute.at_host if at_host else self._compute
+        left = self._leave_until_fits(None, target, coming=1)
+        spare = self._spare_parts(left, checkpoint, where)
+        left.clear()
+        self._give_back()
         resident = Resident(model_id, load_model(checkpoint, where, spare), need, time.time())
         self._models[key] = resident
         return resident
 
-    def _spare_parts(self, left: list[Resident], checkpoint: Checkpoint) -> dict[str, nn.Module]:
-        """Modules of models that have left whose memory the coming model can take over."""
+    def _spare_parts(
+        self, left: list[Resident], checkpoint: Checkpoint, where: Compute
+    ) -> dict[str, nn.Module]:
+        """Modules of models that have left whose memory `where` the coming model can take over."""
         spare: dict[str, nn.Module] = {}
-        for resident in left if self._compute.on_cpu else []:
+        for resident in left:
             configs, need = resident.model.checkpoint.parts.configs, resident.need.parts
             for name, module in parts_of(resident.model).items():
-                whole = need[name].copied == need[name].total and place_of(module) != META
-                if whole and configs[name] == checkpoint.parts.configs[name]:
+                own = not where.on_cpu or need[name].copied == need[name].total
+                there = place_of(module).type == where.device.type
+                if own and there and configs[name] == checkpoint.parts.configs[name]:
                     spare[name] = module
         return spare
 

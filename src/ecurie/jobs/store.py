@@ -25,6 +25,7 @@ from ecurie.jobs.leases import Leases
 from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
 from ecurie.jobs.turns import first_turn, turns_from
+from ecurie.jobs.workers import Workers
 from ecurie.jobs.writes import watch_writes
 
 
@@ -38,7 +39,7 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -46,6 +47,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
+        self.workers = Workers(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:
@@ -90,25 +92,35 @@ class JobStore:
                 {**_row(one), "priority": priority, "owner": owner, "turn": turn, "sweep": sweep}
                 for one, turn in zip(new, turns, strict=True)
             ]
-            connection.execute(jobs.insert().values(rows))
+            if len(rows) == 1:
+                connection.execute(jobs.insert(), rows)
+            else:
+                # One statement, so that all or none are there.
+                connection.execute(jobs.insert().values(rows))
         return [row["id"] for row in rows]
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        with client_connection(self.database) as connection:
-            row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
-            if row is None:
-                raise UnknownJob(f"there is no job '{job_id}'")
-            return to_job(row, self._position(connection, row))
+        found = self._read(_whole().where(jobs.c.id == job_id))
+        if not found:
+            raise UnknownJob(f"there is no job '{job_id}'")
+        return found[0]
 
     def latest(self, limit: int, state: JobState | None) -> list[Job]:
         """The newest jobs first."""
-        query = sql.select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
-        if state is not None:
-            query = query.where(jobs.c.state == state)
+        query = _whole().order_by(jobs.c.seq.desc()).limit(limit)
+        return self._read(query if state is None else query.where(jobs.c.state == state))
+
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now. Far less work than to read them all."""
+        before = {job.id: _followed(job) for job in known}
+        query = sql.select(jobs.c.id, jobs.c.seq, *FOLLOWED).where(jobs.c.id.in_(before))
         with client_connection(self.database) as connection:
-            rows = connection.execute(query).mappings().all()
-            return [to_job(row, self._position(connection, row)) for row in rows]
+            rows = connection.execute(query).all()
+            queued = [row.seq for row in rows if row.state == JobState.QUEUED]
+            places = {row.seq: row.position for row in connection.execute(_positions(queued))}
+        changed = [row.id for row in rows if before[row.id] != (*row[2:], places.get(row.seq))]
+        return self._read(_whole().where(jobs.c.id.in_(changed))) if changed else []
 
     def unfinished(self) -> Iterator[GenerationRequest]:
         """The requests of all jobs that wait or run."""
@@ -119,23 +131,11 @@ class JobStore:
 
     def cells(self, sweep: str) -> list[Job]:
         """A sweep's jobs, in the order of its cells."""
-        query = sql.select(jobs).where(jobs.c.sweep == sweep).order_by(jobs.c.cell)
-        with client_connection(self.database) as connection:
-            rows = connection.execute(query).mappings().all()
-            return [to_job(row, self._position(connection, row)) for row in rows]
+        return self._read(_whole().where(jobs.c.sweep == sweep).order_by(jobs.c.cell))
 
-    def _position(self, connection: sql.Connection, row: Any) -> int | None:
-        """1 is next, by priority and turn (affinity may change the order)."""
-        if row["state"] != JobState.QUEUED:
-            return None
-        before = sql.or_(
-            jobs.c.priority > row["priority"],
-            sql.and_(
-                jobs.c.priority == row["priority"],
-                sql.tuple_(jobs.c.turn, jobs.c.seq) < sql.tuple_(row["turn"], row["seq"]),
-            ),
-        )
-        return connection.execute(_count(JobState.QUEUED).where(before)).scalar_one() + 1
+    def _read(self, query: sql.Select[Any]) -> list[Job]:
+        with client_connection(self.database) as connection:
+            return [to_job(row, row["position"]) for row in connection.execute(query).mappings()]
 
     def cancel(self, job_id: str) -> Job:
         """A queued job is cancelled now, a held one when its worker reads the flag.
@@ -208,3 +208,44 @@ def _row(new: New) -> dict[str, Any]:
 
 def _count(state: JobState) -> sql.Select[int]:
     return sql.select(sql.func.count()).select_from(jobs).where(jobs.c.state == state)
+
+
+def _position() -> sql.Label[int | None]:
+    """Of the row: 1 is next, by priority and turn (affinity may change the order); NULL when not queued.
+
+    Two counts, each of a stretch of an index, are much faster than one with an OR.
+    """
+    other = jobs.alias()
+    queued = sql.select(sql.func.count()).where(other.c.state == sql.literal_column("'queued'"))
+    more_urgent = queued.where(other.c.priority > jobs.c.priority)
+    earlier = queued.where(
+        other.c.priority == jobs.c.priority,
+        sql.tuple_(other.c.turn, other.c.seq) < sql.tuple_(jobs.c.turn, jobs.c.seq),
+    )
+    before = [count.correlate(jobs).scalar_subquery() for count in (more_urgent, earlier)]
+    return sql.case((jobs.c.state == JobState.QUEUED, before[0] + before[1] + 1)).label("position")
+
+
+POSITION = _position()
+FOLLOWED = (
+    jobs.c.state, jobs.c.attempts, jobs.c.priority, jobs.c.phase,
+    jobs.c.step, jobs.c.total, jobs.c.bytes_done, jobs.c.bytes_total,
+)  # fmt: skip
+
+
+def _followed(job: Job) -> tuple[Any, ...]:
+    """What the columns FOLLOWED (but the id) and the position say of a job."""
+    told = job.progress
+    progress = (told.phase, told.step, told.total, told.bytes_done, told.bytes_total)
+    return (job.state, job.attempts, job.priority, *progress, job.queue_position)
+
+
+def _positions(seqs: Sequence[int]) -> sql.Select[tuple[int, int]]:
+    """(seq, position) of queued jobs: one pass through the queue, for many of them."""
+    place = sql.func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq))
+    queue = sql.select(jobs.c.seq, place.label("position")).where(jobs.c.state == JobState.QUEUED).subquery()
+    return sql.select(queue.c.seq, queue.c.position).where(queue.c.seq.in_(seqs))
+
+
+def _whole() -> sql.Select[Any]:
+    return sql.select(jobs, POSITION)

@@ -1,4 +1,5 @@
-"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
+"""The tables of jobs, sweeps and workers. What a scheduler must see is in columns, what only people read is
+JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ jobs = Table(
     Column("owner", String(64), nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
-    Index("jobs_by_turn", "state", "priority", "turn", "seq"),
+    Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
         "owner",
@@ -70,4 +71,21 @@ sweeps = Table(
     Column("id", String(32), primary_key=True),
     Column("definition", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("dtype", String(40), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("job", String(32)),
+    Column("memory", Text, nullable=False),
+    Column("on_disk", Text, nullable=False),
+    Column("rung_for", Text),
 )

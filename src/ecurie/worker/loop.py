@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,14 @@ from sqlalchemy.exc import OperationalError
 from ecurie.bootstrap import make_catalog, make_downloader, make_pictures
 from ecurie.domain import GenerationRequest, JobFailure
 from ecurie.errors import EcurieError, GenerationFailed, JobCancelled, JobInterrupted, LeaseLost
-from ecurie.first_use import settle
+from ecurie.first_use import place, settle
 from ecurie.images.comparing import with_replay
 from ecurie.images.files import OutputFolder, discard_runs
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held, stack_of
 from ecurie.jobs.store import JobStore
 from ecurie.requests.pictures import PictureSource, settle_picture
+from ecurie.requests.placing import is_placed
 from ecurie.settings import Settings
 from ecurie.worker.heartbeat import heartbeat
 from ecurie.worker.reporter import Reporter
@@ -32,10 +33,14 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.02
 LOOK_AGAIN_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 600.0
+"""RabbitMQ takes a message for lost whose worker has not answered for half an hour."""
 
 
 class Worker:
-    """`announce` is called when what it has in memory may have changed."""
+    """`tell` is called with the job that runs (None: none does) when that, or what is in memory, may have
+    changed. `models` are those whose jobs it takes; None: all. `on_stall` is called when a job hangs and only
+    the end of the process can help."""
 
     def __init__(
         self,
@@ -44,9 +49,11 @@ class Worker:
         store: JobStore,
         settings: Settings,
         stop: StopSign,
-        announce: Callable[[], None] = lambda: None,
+        tell: Callable[[str | None], None] = lambda _job: None,
+        models: Callable[[], Collection[str] | None] = lambda: None,
+        on_stall: Callable[[], None] = lambda: None,
     ):
-        self._announce = announce
+        self._tell, self._models, self._on_stall = tell, models, on_stall
         self._name, self._engine, self._store, self._stop = name, engine, store, stop
         self._outputs_dir = settings.outputs_dir
         self._stall = settings.stall_seconds
@@ -56,6 +63,7 @@ class Worker:
         self._look_again = 0.0
 
     def run(self) -> None:
+        """Look at the table until told to stop."""
         while not self._stop.raised:
             claim = self._claim()
             if claim is None:
@@ -63,14 +71,29 @@ class Worker:
             else:
                 self._work(claim)
 
+    def answer(self) -> None:
+        """Work on what waits, when a ring has come: as many rings may have been lost as there are jobs. After
+        a while whoever rang is to know that it was heard."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while not self._stop.raised and time.monotonic() < until:
+            self._look_again = 0.0
+            claim = self._claim()
+            if claim is None:
+                return
+            self._work(claim)
+
     def _claim(self) -> Claim | None:
         """The next job. The table is looked at when it was written to, and now and then to be safe."""
         try:
-            if not self._store.changed() and time.monotonic() < self._look_again:
+            if time.monotonic() < self._look_again and not self._store.changed():
                 return None
             self._look_again = time.monotonic() + LOOK_AGAIN_SECONDS
             return self._store.claims.take(
-                self._name, self._held, lease_seconds=self._lease, max_overtake=self._max_overtake
+                self._name,
+                self._held,
+                lease_seconds=self._lease,
+                max_overtake=self._max_overtake,
+                models=self._models(),
             )
         except OperationalError as error:
             log.error("cannot claim a job: %s", error.orig)
@@ -81,10 +104,17 @@ class Worker:
     def _work(self, claim: Claim) -> None:
         job = claim.job
         log.info("job %s: run %d with %s", job.id, claim.attempt, job.request.model)
-        reporter = Reporter(self._store.claims, claim, self._stop, self._announce)
-        with heartbeat(self._store.claims, claim, reporter, lease=self._lease, stall=self._stall):
+        reporter = Reporter(self._store.claims, claim, self._stop, partial(self._tell, job.id))
+        with heartbeat(
+            self._store.claims,
+            claim,
+            reporter,
+            lease=self._lease,
+            stall=self._stall,
+            on_stall=self._on_stall,
+        ):
             write, outcome = self._run(claim, reporter)
-            self._announce()
+            self._tell(None)
             # Runs before this one lost the job: it never names their images.
             discard_runs(self._outputs_dir, job, range(1, claim.attempt))
             self._commit(write, claim, outcome)
@@ -119,11 +149,13 @@ class Worker:
     def _settled(self, claim: Claim, reporter: Reporter) -> GenerationRequest:
         """The job's request, once the files that it waits for are here."""
         request = claim.job.request
-        if not request.unsettled:
+        if not request.unsettled and is_placed(request):
             return request
-        log.info("job %s: downloading what it needs", claim.job.id)
+        log.info("job %s: finding or downloading what it needs", claim.job.id)
         # Read now: a catalogue that is broken at the moment stops only such jobs.
         catalog, downloader = make_catalog(self._settings), make_downloader(self._settings)
+        if not request.unsettled:
+            return place(request, catalog, downloader, reporter)
         pictures = PictureSource(partial(settle_picture, pictures=make_pictures(self._settings)))
         request = settle(request, catalog, downloader, self._settings.max_pixels, reporter, pictures)
         try:

@@ -31,7 +31,6 @@ def client(
 ) -> TestClient:
     app = create_app(
         service,
-        list,
         lambda: False,
         allowed_hosts=("gpu.home.arpa",),
         allowed_origins=("https://ui.test",),

@@ -34,7 +34,6 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     service = make_service(catalog, store, tmp_path)
     app = create_app(
         service,
-        list,
         lambda: False,
         allowed_hosts=(),
         allowed_origins=(),

@@ -34,7 +34,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def client(service: Service) -> Iterator[TestClient]:
     app = create_app(
         service,
-        list,
         lambda: False,
         allowed_hosts=(),
         allowed_origins=(),

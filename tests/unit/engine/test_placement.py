@@ -14,6 +14,7 @@ from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step
 from ecurie.engine.placement import Placement, parts_of
+from ecurie.engine.upload import Moved
 
 CUDA = Compute(torch.device("cuda"), torch.float16)
 NAMES = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -36,8 +37,18 @@ class Part:
 def stand_in(place: str) -> tuple[Model, dict[str, Part]]:
     parts = {name: Part(place) for name in NAMES}
     text_encoders = (parts["text_encoder"], parts["text_encoder_2"])
-    fake = SimpleNamespace(unet=parts["unet"], vae=parts["vae"], text_encoders=text_encoders)
+    patcher = SimpleNamespace(signature=lambda _name: ())
+    fake = SimpleNamespace(unet=parts["unet"], vae=parts["vae"], text_encoders=text_encoders, patcher=patcher)
     return cast(Model, fake), parts
+
+
+@pytest.fixture(autouse=True)
+def moved_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(part: Part, device: torch.device) -> Moved:
+        part.to(device)
+        return []
+
+    monkeypatch.setattr(placement, "move", move)
 
 
 def on_device(parts: dict[str, Part]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated
@@ -12,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import POLL_SECONDS, ServiceDep
+from ecurie.api.deps import FollowingDep, ServiceDep
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.domain import Job, JobState, Priority
 
@@ -58,7 +57,7 @@ async def known_job(job_id: str, service: ServiceDep) -> Job:
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(
-    job: Annotated[Job, Depends(known_job)], service: ServiceDep, request: Request
+    job: Annotated[Job, Depends(known_job)], following: FollowingDep, request: Request
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: `state` and `step` as they change; the last `state` carries the ended job."""
     state: JobState | None = None
@@ -73,5 +72,4 @@ async def job_events(
             progress = job.progress
             data = schemas.progress_out(progress).model_dump(exclude_none=True)
             yield ServerSentEvent(event="step", data=data)
-        await asyncio.sleep(POLL_SECONDS)
-        job = await run_in_threadpool(service.job, job.id)
+        job = await following.again(job)

@@ -27,7 +27,7 @@ def upgrade() -> None:
         "jobs", sql.Column("outputs_removed", sql.Boolean, nullable=False, server_default=sql.false())
     )
     op.drop_index("jobs_by_state", "jobs")
-    op.create_index("jobs_by_turn", "jobs", ["state", "priority", "turn", "seq"])
+    op.create_index("jobs_by_turn", "jobs", ["state", "priority", "turn", "seq", "model"])
     kept = sql.text("state <> 'cancelled'")
     op.create_index(
         "jobs_by_owner", "jobs", ["owner", "priority", "turn"], sqlite_where=kept, postgresql_where=kept
