@@ -17,6 +17,7 @@ from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
 from ecurie.engine.engine import Engine
 from ecurie.errors import JobCancelled, StorageFull
 from ecurie.images.files import OutputFolder
+from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
@@ -208,6 +209,29 @@ class SavingEngine:
         image = outputs.save(Image.new("RGB", (64, 64)), request, 0, RESULT.setup)
         self._then()
         return dataclasses.replace(RESULT, images=(image,))
+
+
+def test_a_commit_whose_answer_was_lost_is_repeated_and_keeps_its_images(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when PostgreSQL is killed between its commit and its answer."""
+    succeed, answers = store.claims.succeed, iter([False, True])
+
+    def lose_the_answer(claim: Claim, result: JobResult) -> None:
+        succeed(claim, result)
+        if not next(answers):
+            raise FULL
+
+    monkeypatch.setattr(store.claims, "succeed", lose_the_answer)
+    monkeypatch.setattr("ecurie.worker.loop.RETRY_SECONDS", 0.01)
+    options = load_settings(data_dir=tmp_path)
+    store.add(REQUEST, priority=0, stack="", max_queue=10)
+    claim = store.claims.take("w1", Held(), lease_seconds=30, max_overtake=30)
+    assert claim is not None
+    Worker("w1", cast(Engine, SavingEngine()), store, options, StopSign(5))._work(claim)
+    job = store.get(claim.job.id)
+    assert job.result is not None
+    assert [file.name for file in options.outputs_dir.iterdir()] == [job.result.images[0].filename]
 
 
 def test_a_worker_that_lost_its_job_removes_its_own_images_and_the_next_one_those_before(

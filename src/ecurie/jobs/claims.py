@@ -95,10 +95,24 @@ class Claims:
             raise JobCancelled(f"job {claim.job.id} was cancelled")
 
     def succeed(self, claim: Claim, result: JobResult) -> None:
-        """The commit of a job. Raises LeaseLost."""
+        """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._change(claim, **ended, result=to_json(result), lease_until=None)
+        try:
+            self._change(claim, **ended, result=to_json(result), lease_until=None)
+        except LeaseLost:
+            if not self._has_committed(claim):
+                raise
+
+    def _has_committed(self, claim: Claim) -> bool:
+        query = sql.select(jobs.c.id).where(
+            jobs.c.id == claim.job.id,
+            jobs.c.worker == claim.worker,
+            jobs.c.attempts == claim.attempt,
+            jobs.c.state == JobState.SUCCEEDED,
+        )
+        with self._database.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
