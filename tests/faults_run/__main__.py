@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults_run.faults import ONE_MACHINE
+from tests.faults_run.cluster import cluster
+from tests.faults_run.faults import one_machine
 from tests.faults_run.run import Outcome, Plan, run
 
 
@@ -16,18 +17,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults_run")
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=None, help="drawn and printed when it is not given")
-    parser.add_argument("--faults", default=",".join(ONE_MACHINE), help="kinds, with commas between them")
+    parser.add_argument("--broker", choices=("redis", "rabbitmq"), help="several machines instead of one")
+    parser.add_argument("--faults", default="", help="kinds, with commas between them; default: all")
     parser.add_argument("--count", type=int, default=40, help="how many faults")
     parser.add_argument("--seconds", type=float, default=200, help="over how long the jobs are sent")
     parser.add_argument("--gap", type=float, default=2, help="mean time between a ready worker and a fault")
     given = parser.parse_args()
-    kinds = given.faults.split(",")
-    if unknown := set(kinds) - ONE_MACHINE.keys():
-        parser.error(f"unknown faults {sorted(unknown)}; there are {', '.join(ONE_MACHINE)}")
     seed = random.randrange(1000) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="ecurie-faults-"))
-    outcome = run(Plan(given.jobs, seed, kinds, given.count, given.seconds, given.gap), folder / "data")
+    folder, chance = Path(tempfile.mkdtemp(prefix="ecurie-faults-")), random.Random(seed)
+    data_dir = folder / "data"
+    with (
+        one_machine(data_dir, chance)
+        if given.broker is None
+        else cluster(data_dir, chance, given.broker) as system
+    ):
+        kinds = [kind for kind in given.faults.split(",") if kind] or list(system.faults)
+        if unknown := set(kinds) - system.faults.keys():
+            parser.error(f"unknown faults {sorted(unknown)}; there are {', '.join(system.faults)}")
+        outcome = run(Plan(given.jobs, seed, kinds, given.count, given.seconds, given.gap), system)
     print(row(seed, outcome))
     for problem in outcome.problems:
         print(problem)

@@ -17,7 +17,7 @@ import httpx2
 from tests.faults_run.history import History
 
 SUBMITTERS, PAUSE_SECONDS, STREAM_SECONDS = 3, 0.2, 5.0
-TRY_AGAIN = {429, 503, 507}
+REFUSED, UNAVAILABLE = {429, 507}, 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,11 @@ class Clients:
                     self._history.accept(answer.json(), seed, asked)
                     job_id: str = answer.json()["id"]
                     return job_id
-                if answer.status_code in TRY_AGAIN:
+                if answer.status_code in REFUSED:
                     self._history.refused[seed] = answer.status_code
+                elif answer.status_code == UNAVAILABLE:
+                    # The store may have taken the job and died before it said so.
+                    self._history.unanswered.add(seed)
                 else:
                     self._history.unanswered.add(seed)
                     self._history.errors.append(f"POST /generate answered {answer.text}")
@@ -119,7 +122,7 @@ class Clients:
             return None
         if answer.status_code in good:
             return answer
-        if answer.status_code not in TRY_AGAIN:
+        if answer.status_code != UNAVAILABLE:
             self._history.errors.append(f"{method} {path} answered {answer.text}")
         return None
 

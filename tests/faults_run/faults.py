@@ -1,84 +1,91 @@
-"""Faults of one machine. The server process holds the HTTP interface and the supervisor."""
+"""A server of one machine, and what may happen to it. HTTP interface and supervisor are one process."""
 
 from __future__ import annotations
 
 import random
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from tests.conftest import Server
+from tests.conftest import Server, free_port
 from tests.faults_run.processes import kill_all, processes_of, send, wait_until_gone
 
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    server: Server
-    chance: random.Random
-    lease_seconds: float
+MAX_ATTEMPTS, LEASE_SECONDS = 3, 3.0
+LIMITS = {"ECURIE_MAX_ATTEMPTS": str(MAX_ATTEMPTS), "ECURIE_LEASE_SECONDS": str(LEASE_SECONDS)}
 
 
-def kill_worker(machine: Machine) -> None:
-    """`kill -9` of a worker, also of one that is starting."""
-    _signal_worker(machine, signal.SIGKILL)
+class OneMachine:
+    """`chance` draws what is hit, and for how long."""
+
+    def __init__(self, server: Server, chance: random.Random):
+        self.server, self.chance = server, chance
+        self.store_url = f"sqlite:///{server.data_dir / 'ecurie.db'}"
+        self.faults: dict[str, Callable[[], None]] = {
+            "worker": lambda: self.signal_worker(signal.SIGKILL),
+            "terminated": lambda: self.signal_worker(signal.SIGTERM),
+            "frozen": self.freeze_worker,
+            "server": self.kill_server,
+            "everything": self.kill_everything,
+            "drain": self.drain,
+        }
+
+    @property
+    def log(self) -> str:
+        """Of the server and of all workers."""
+        return self.server.log
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def freeze_worker(self) -> None:
+        """SIGSTOP for up to twice the lease: some wake up in time, the others have lost their job."""
+        pid = self.signal_worker(signal.SIGSTOP)
+        if pid is not None:
+            seconds = self.chance.uniform(0, 2 * LEASE_SECONDS)
+            wake = threading.Timer(seconds, send, (pid, signal.SIGCONT))
+            wake.daemon = True
+            wake.start()
+
+    def signal_worker(self, number: signal.Signals) -> int | None:
+        """Also to one that is starting."""
+        pids = processes_of(self.server.data_dir, workers_only=True)
+        if not pids:
+            return None
+        pid = self.chance.choice(pids)
+        send(pid, number)
+        return pid
+
+    def kill_server(self) -> None:
+        """`kill -9` of the server, which starts again while its old worker may still be there."""
+        self.server.process.kill()
+        self.server.process.wait()
+        self.start_server()
+
+    def kill_everything(self) -> None:
+        """As a power cut does, but for the disk's cache."""
+        kill_all(self.server)
+        wait_until_gone(self.server)
+        self.start_server()
+
+    def drain(self) -> None:
+        """SIGTERM to the server, and a start when it has ended."""
+        self.server.process.terminate()
+        self.server.process.wait(30)
+        self.start_server()
+
+    def start_server(self) -> None:
+        self.server.restart()
+        self.server.wait_until(lambda: self.server.client.get("/healthz").status_code == 200, "up")
 
 
-def terminate_worker(machine: Machine) -> None:
-    """SIGTERM to a worker, as an operator may send it."""
-    _signal_worker(machine, signal.SIGTERM)
-
-
-def freeze_worker(machine: Machine) -> None:
-    """SIGSTOP for up to twice the lease: some wake up in time, the others lose their job and are killed."""
-    pid = _signal_worker(machine, signal.SIGSTOP)
-    if pid is not None:
-        seconds = machine.chance.uniform(0, 2 * machine.lease_seconds)
-        wake = threading.Timer(seconds, send, (pid, signal.SIGCONT))
-        wake.daemon = True
-        wake.start()
-
-
-def _signal_worker(machine: Machine, number: signal.Signals) -> int | None:
-    pids = processes_of(machine.server.data_dir, workers_only=True)
-    if not pids:
-        return None
-    pid = machine.chance.choice(pids)
-    send(pid, number)
-    return pid
-
-
-def kill_server(machine: Machine) -> None:
-    """`kill -9` of the server, which starts again while its old worker may still be there."""
-    machine.server.process.kill()
-    machine.server.process.wait()
-    _start_again(machine.server)
-
-
-def kill_everything(machine: Machine) -> None:
-    """As a power cut does, but for the disk's cache."""
-    kill_all(machine.server)
-    wait_until_gone(machine.server)
-    _start_again(machine.server)
-
-
-def drain(machine: Machine) -> None:
-    """SIGTERM to the server, and a start when it has ended."""
-    machine.server.process.terminate()
-    machine.server.process.wait(30)
-    _start_again(machine.server)
-
-
-def _start_again(server: Server) -> None:
-    server.restart()
-    server.wait_until(lambda: server.client.get("/healthz").status_code == 200, "up")
-
-
-ONE_MACHINE: dict[str, Callable[[Machine], None]] = {
-    "worker": kill_worker,
-    "frozen": freeze_worker,
-    "terminated": terminate_worker,
-    "server": kill_server,
-    "everything": kill_everything,
-    "drain": drain,
-}
+@contextmanager
+def one_machine(data_dir: Path, chance: random.Random) -> Iterator[OneMachine]:
+    """Every process of it is gone at the end, whatever happens."""
+    server = Server(data_dir, free_port(), ["--demo"], LIMITS)
+    try:
+        yield OneMachine(server.wait_ready(), chance)
+    finally:
+        server.stop()
+        kill_all(server)

@@ -6,20 +6,17 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ecurie.jobs.store import JobStore
-from tests.conftest import Server, free_port
+from tests.conftest import Server
 from tests.faults_run.checking import Evidence, problems
 from tests.faults_run.clients import Wish, clients_of
-from tests.faults_run.faults import ONE_MACHINE, Machine
+from tests.faults_run.faults import MAX_ATTEMPTS, OneMachine
 from tests.faults_run.history import History
-from tests.faults_run.processes import kill_all
 
-MAX_ATTEMPTS, LEASE_SECONDS, READY_SHARE = 3, 3.0, 0.85
+READY_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,19 @@ class Outcome:
     problems: list[str]
 
 
-def run(plan: Plan, data_dir: Path) -> Outcome:
+def run(plan: Plan, system: OneMachine) -> Outcome:
     """Raises AssertionError when the server does not come back or the jobs do not end."""
-    chance = random.Random(plan.seed)
+    chance, server = system.chance, system.server
     wishes = [_wish(chance, plan.seconds) for _ in range(plan.jobs)]
     history, began = History(), time.monotonic()
-    seeds = itertools.count(plan.seed * 1_000_000)
-    with _server(data_dir) as server:
-        machine = Machine(server, chance, LEASE_SECONDS)
-        with clients_of(server.url, wishes, history, seeds) as clients:
-            faults = _cause_faults(plan, machine)
-            server.wait_until(lambda: clients.done, "done with sending", 120)
-            server.wait_until(lambda: _idle(server), "done with every job", 300)
-            for job_id in history.accepted_ids():
-                history.saw(server.job(job_id), time.monotonic())
-        server.stop()
-        evidence = _evidence(server)
+    with clients_of(server.url, wishes, history, itertools.count(plan.seed * 1_000_000)) as clients:
+        faults = _cause_faults(plan, system)
+        server.wait_until(lambda: clients.done, "done with sending", 120)
+        server.wait_until(lambda: _idle(server), "done with every job", 300)
+        for job_id in history.accepted_ids():
+            history.saw(server.job(job_id), time.monotonic())
+    system.stop()
+    evidence = _evidence(system)
     return Outcome(
         history,
         faults,
@@ -83,15 +77,15 @@ def _wish(chance: random.Random, seconds: float) -> Wish:
     return Wish(chance.uniform(0, seconds), fields, cancel_after)
 
 
-def _cause_faults(plan: Plan, machine: Machine) -> Counter[str]:
-    chance = machine.chance
+def _cause_faults(plan: Plan, system: OneMachine) -> Counter[str]:
+    chance = system.chance
     kinds = chance.sample(plan.kinds, len(plan.kinds))
     kinds = (kinds + chance.choices(plan.kinds, k=plan.count))[: plan.count]
     for kind in kinds:
         if chance.random() < READY_SHARE:
-            machine.server.wait_ready()
+            system.server.wait_ready()
         time.sleep(chance.uniform(0, 2 * plan.gap))
-        ONE_MACHINE[kind](machine)
+        system.faults[kind]()
     return Counter(kinds)
 
 
@@ -100,20 +94,8 @@ def _idle(server: Server) -> bool:
     return not any(server.client.get(f"/jobs?limit=1&state={state}").json()["jobs"] for state in waiting)
 
 
-@contextmanager
-def _server(data_dir: Path) -> Iterator[Server]:
-    """Every process of it is gone at the end, whatever happens."""
-    limits = {"ECURIE_MAX_ATTEMPTS": str(MAX_ATTEMPTS), "ECURIE_LEASE_SECONDS": str(LEASE_SECONDS)}
-    server = Server(data_dir, free_port(), ["--demo"], limits)
-    try:
-        yield server.wait_ready()
-    finally:
-        server.stop()
-        kill_all(server)
-
-
-def _evidence(server: Server) -> Evidence:
-    store = JobStore(f"sqlite:///{server.data_dir / 'ecurie.db'}")
+def _evidence(system: OneMachine) -> Evidence:
+    store = JobStore(system.store_url)
     jobs = {job.id: job for job in store.latest(10**6, None)}
     store.close()
-    return Evidence(jobs, server.data_dir / "outputs", server.log, MAX_ATTEMPTS)
+    return Evidence(jobs, system.server.data_dir / "outputs", system.log, MAX_ATTEMPTS)
