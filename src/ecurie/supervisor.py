@@ -133,6 +133,7 @@ class Supervisor:
                 # The watch must outlive any fault of the store or the disk; it tries again.
                 log.exception("supervision failed for now")
                 pause = PAUSE_AFTER_FAULT_SECONDS
+                self._forgive_leases()
             self._stopping.wait(pause)
 
     def _replace_dead(self) -> bool:
@@ -204,10 +205,14 @@ class Supervisor:
                 worker.process.kill()
 
     def _leases_count(self) -> bool:
-        """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in
-        wall time, and healthy workers need a moment to renew them."""
+        """False for one lease after the wall clock jumped, as when a suspended laptop wakes (leases are in
+        wall time), and after the store was away."""
         offset = time.time() - time.monotonic()
         if abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
-            self._trust_leases_from = time.monotonic() + self._options.lease_seconds
+            self._forgive_leases()
         self._clock_offset = offset
         return time.monotonic() >= self._trust_leases_from
+
+    def _forgive_leases(self) -> None:
+        """Healthy workers need a moment to renew them."""
+        self._trust_leases_from = time.monotonic() + self._options.lease_seconds
