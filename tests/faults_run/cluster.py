@@ -40,7 +40,7 @@ class Cluster(OneMachine):
         network: Proxy,
     ):
         super().__init__(server, chance)
-        self._workers, self._postgres, self._network = workers, postgres, network
+        self.workers, self.postgres, self.network = workers, postgres, network
         self._broker, self._broker_name = broker, broker_name
         self.store_url = f"postgresql+psycopg{postgres.url.removeprefix('postgresql')}"
         self._broker_url = broker.url(URL_NAMES[broker_name])
@@ -49,42 +49,42 @@ class Cluster(OneMachine):
             "terminated": self.drain_worker,
             "frozen": self.freeze_worker,
             "server": self.kill_server,
-            "postgres restarted": self._postgres.restart,
+            "postgres restarted": self.postgres.restart,
             "postgres killed": self.kill_postgres,
             "broker killed": self.kill_broker,
             "broker emptied": self.empty_broker,
             "messages repeated": self.repeat_messages,
-            "network cut": lambda: self._network.cut(self.chance.uniform(0, 2 * LEASE_SECONDS)),
-            "network refused": lambda: self._network.refuse(self.chance.uniform(0, 2 * LEASE_SECONDS)),
+            "network cut": lambda: self.network.cut(self.chance.uniform(0, 2 * LEASE_SECONDS)),
+            "network refused": lambda: self.network.refuse(self.chance.uniform(0, 2 * LEASE_SECONDS)),
         }
 
     @property
     def log(self) -> str:
-        return "\n".join([self.server.log, *(worker.log for worker in self._workers)])
+        return "\n".join([self.server.log, *(worker.log for worker in self.workers)])
 
     def stop(self) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.stop()
         self.server.stop()
 
     def signal_worker(self, number: signal.Signals) -> int | None:
-        pid = self.chance.choice(self._workers).process.pid
+        pid = self.chance.choice(self.workers).process.pid
         send(pid, number)
         return pid
 
     def kill_worker(self) -> None:
-        worker = self.chance.choice(self._workers)
+        worker = self.chance.choice(self.workers)
         worker.kill()
         worker.begin()
 
     def drain_worker(self) -> None:
-        worker = self.chance.choice(self._workers)
+        worker = self.chance.choice(self.workers)
         worker.stop()
         worker.begin()
 
     def kill_postgres(self) -> None:
-        self._postgres.kill()
-        self._postgres.restart()
+        self.postgres.kill()
+        self.postgres.restart()
 
     def kill_broker(self) -> None:
         send(self._broker.pid(self._broker_name), signal.SIGKILL)
@@ -113,7 +113,7 @@ class Cluster(OneMachine):
 
 
 @contextmanager
-def cluster(data_dir: Path, chance: random.Random, broker_name: str) -> Iterator[Cluster]:
+def cluster(data_dir: Path, chance: random.Random, broker_name: str, **environment: str) -> Iterator[Cluster]:
     with ExitStack() as stack:
         broker = stack.enter_context(private_services(data_dir.with_name(broker_name), broker_name))
         postgres = stack.enter_context(postgres_server(free_port))
@@ -124,6 +124,7 @@ def cluster(data_dir: Path, chance: random.Random, broker_name: str) -> Iterator
             "ECURIE_BROKER_URL": broker.url(URL_NAMES[broker_name]),
             "ECURIE_DATABASE_URL": postgres.url,
             **LIMITS,
+            **environment,
         }
         far = near | {"ECURIE_DATABASE_URL": postgres.url.replace(f":{port}/", f":{network.port}/")}
         server = Server(data_dir, free_port(), ["--demo"], near)
