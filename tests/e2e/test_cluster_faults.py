@@ -1,4 +1,4 @@
-"""Faults of several machines: what the others do then, and a check of everything that was accepted at the end."""
+"""Faults of several machines: what the others do, and a check of everything that was accepted at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults_run.cluster import Cluster, cluster
 from tests.faults_run.faults import MAX_ATTEMPTS
 from tests.faults_run.history import History
 
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 4.0
 
 
 class Recorded:
@@ -72,7 +72,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
 
 
 def test_a_postgresql_that_is_killed_in_the_middle_costs_no_job_an_attempt(recorded: Recorded) -> None:
-    job_id = recorded.submit(steps=150, num_images=2)
+    job_id = recorded.submit(steps=80)
     recorded.server.wait_for(job_id, "running")
     recorded.system.postgres.kill()
     answer = recorded.server.client.post("/generate", json={"prompt": "x"})
@@ -91,36 +91,26 @@ def test_a_broker_that_is_killed_and_starts_again_is_heard_again(recorded: Recor
     assert [recorded.end_of(one)["attempts"] for one in (job_id, *others)] == [1] * 4
 
 
-def test_a_network_that_is_cut_for_less_than_a_lease_costs_nothing(recorded: Recorded) -> None:
-    """Of the second worker; both are busy, so that its job is one of the two."""
-    jobs = [recorded.submit(steps=150) for _ in range(2)]
-    for job_id in jobs:
-        recorded.server.wait_for(job_id, "running")
-    recorded.system.network.cut(LEASE_SECONDS / 3)
-    assert [recorded.end_of(job_id)["attempts"] for job_id in jobs] == [1, 1]
-
-
 def test_a_worker_whose_network_is_cut_loses_its_job_and_the_images_of_the_next_one_stay(
     recorded: Recorded,
 ) -> None:
-    jobs = {
-        recorded.worker_of(job_id): job_id
-        for job_id in [recorded.submit(steps=150, num_images=2) for _ in range(2)]
-    }
+    """The second worker's; both are busy, so that its job is one of the two."""
+    jobs = [recorded.submit(steps=80) for _ in range(2)]
+    running = {recorded.worker_of(job_id): job_id for job_id in jobs}
     far = recorded.system.workers[1]
-    job_id = jobs[far]
-    cut = threading.Thread(target=recorded.system.network.cut, args=(3 * LEASE_SECONDS,))
+    job_id = running[far]
+    cut = threading.Thread(target=recorded.system.network.cut, args=(2.5 * LEASE_SECONDS,))
     cut.start()
-    recorded.end_of(jobs[recorded.system.workers[0]])
     job = recorded.end_of(job_id)
     assert (job["state"], job["attempts"]) == ("succeeded", 2)
     cut.join()
+    assert all(recorded.end_of(job_id)["state"] == "succeeded" for job_id in jobs)
     recorded.server.wait_until(lambda: f"job {job_id} was taken over" in far.log, "told of it")
     assert recorded.end_of(recorded.submit(steps=1))["state"] == "succeeded"
 
 
 def test_a_worker_that_froze_wakes_up_and_changes_nothing(recorded: Recorded) -> None:
-    job_id = recorded.submit(steps=150, num_images=2)
+    job_id = recorded.submit(steps=80)
     worker = recorded.worker_of(job_id)
     os.kill(worker.process.pid, signal.SIGSTOP)
     job = recorded.end_of(job_id)
