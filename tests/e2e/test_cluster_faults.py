@@ -46,11 +46,14 @@ class Recorded:
         return job
 
     def worker_of(self, job_id: str) -> ClusterWorker:
-        self.server.wait_for(job_id, "running")
-        name = next(
-            row["name"] for row in self.server.client.get("/system").json()["workers"] if row["job"] == job_id
-        )
-        return next(worker for worker in self.system.workers if worker.name == name)
+        """The one that runs it."""
+
+        def name() -> str | None:
+            rows = self.server.client.get("/system").json()["workers"]
+            return next((row["name"] for row in rows if row["job"] == job_id), None)
+
+        found = self.server.wait_until(name, f"running {job_id}")
+        return next(worker for worker in self.system.workers if worker.name == found)
 
     def problems(self) -> list[str]:
         store = JobStore(self.system.store_url)
@@ -95,7 +98,7 @@ def test_a_worker_whose_network_is_cut_loses_its_job_and_the_images_of_the_next_
     recorded: Recorded,
 ) -> None:
     """The second worker's; both are busy, so that its job is one of the two."""
-    jobs = [recorded.submit(steps=80) for _ in range(2)]
+    jobs = [recorded.submit(steps=120) for _ in range(2)]
     running = {recorded.worker_of(job_id): job_id for job_id in jobs}
     far = recorded.system.workers[1]
     job_id = running[far]
@@ -104,7 +107,7 @@ def test_a_worker_whose_network_is_cut_loses_its_job_and_the_images_of_the_next_
     job = recorded.end_of(job_id)
     assert (job["state"], job["attempts"]) == ("succeeded", 2)
     cut.join()
-    assert all(recorded.end_of(job_id)["state"] == "succeeded" for job_id in jobs)
+    assert all(recorded.end_of(one)["state"] == "succeeded" for one in jobs)
     recorded.server.wait_until(lambda: f"job {job_id} was taken over" in far.log, "told of it")
     assert recorded.end_of(recorded.submit(steps=1))["state"] == "succeeded"
 

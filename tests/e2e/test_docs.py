@@ -31,6 +31,8 @@ ELSEWHERE = {
     ".venv/bin/ecurie worker --demo --models sdxl-base,pony-xl-v6 --name gpu-1": "tests/e2e/test_cluster.py",
     ".venv/bin/celery -A ecurie.worker.console inspect active": "tests/e2e/test_cluster.py",
     ".venv/bin/celery -A ecurie.worker.console flower": "tests/e2e/test_cluster.py",
+    ".venv/bin/python -m tests.faults_run --jobs 300 --seed 7": "tests/e2e/test_faults_run.py",
+    ".venv/bin/python -m tests.faults_run --broker redis --seed 7": "tests/e2e/test_cluster_faults.py",
 }
 
 
@@ -181,6 +183,17 @@ def test_the_field_tables_are_complete() -> None:
         assert f"| `{name}` | {default} | {field.description} |" in api
     for name in ModelEntry.model_fields:
         assert f"`{name}`" in catalogue
+
+
+def test_every_fault_of_the_table_names_tests_that_exist() -> None:
+    (table,) = re.findall(r"^\| fault \|.*?\n\n", (ROOT / "docs" / "operations.md").read_text(), re.M | re.S)
+    defined = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE))
+    for row in table.strip().splitlines()[2:]:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert defined.issuperset(named), row
 
 
 def test_links_between_pages_lead_somewhere() -> None:
