@@ -76,7 +76,7 @@ class Supervisor:
         self._rang_at = 0.0
         self._quick_deaths = 0
         self._start_after = 0.0
-        self._clock_offset = time.time() - time.monotonic()
+        self._clock_offset: float | None = None
         self._trust_leases_from = 0.0
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -184,11 +184,12 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out; wake those that missed a ring."""
-        leases_count = self._leases_count()
+        now = self._store.leases.now()
+        leases_count = self._leases_count(now)
         self._store.workers.remove_silent()
         for held in self._store.leases.held():
             alive = not self._is_dead(held.worker)
-            if alive and (not leases_count or held.lease_until >= time.time()):
+            if alive and (not leases_count or held.lease_until >= now):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
             if self._store.leases.reap(held, self._options.max_attempts):
@@ -204,11 +205,11 @@ class Supervisor:
             if worker.name == name:
                 worker.process.kill()
 
-    def _leases_count(self) -> bool:
-        """False for one lease after the wall clock jumped, as when a suspended laptop wakes (leases are in
-        wall time), and after the store was away."""
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
+    def _leases_count(self, now: float) -> bool:
+        """False for one lease after the database's clock jumped, as when a suspended laptop wakes, and after
+        the store was away."""
+        offset = now - time.monotonic()
+        if self._clock_offset is not None and abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
             self._forgive_leases()
         self._clock_offset = offset
         return time.monotonic() >= self._trust_leases_from

@@ -19,7 +19,7 @@ from tests.faults_run.cluster import Cluster, cluster
 from tests.faults_run.faults import MAX_ATTEMPTS
 from tests.faults_run.history import History
 
-LEASE_SECONDS = 4.0
+LEASE_SECONDS, CUT_SECONDS = 4.0, 20.0
 
 
 class Recorded:
@@ -102,7 +102,7 @@ def test_a_worker_whose_network_is_cut_loses_its_job_and_the_images_of_the_next_
     running = {recorded.worker_of(job_id): job_id for job_id in jobs}
     far = recorded.system.workers[1]
     job_id = running[far]
-    cut = threading.Thread(target=recorded.system.network.cut, args=(2.5 * LEASE_SECONDS,))
+    cut = threading.Thread(target=recorded.system.network.cut, args=(CUT_SECONDS,))
     cut.start()
     job = recorded.end_of(job_id)
     assert (job["state"], job["attempts"]) == ("succeeded", 2)

@@ -21,7 +21,7 @@ LEASE = 30.0
 
 
 class Clock:
-    """Both of Python's clocks, standing still until they are moved."""
+    """The database's clock and this process's, standing still until they are moved."""
 
     def __init__(self) -> None:
         self._wall, self._steady = time.time(), 1000.0
@@ -43,8 +43,10 @@ class Clock:
 class World:
     """A job that the worker w1 holds; w1 lives as long as its lock is held, by this process."""
 
-    def __init__(self, store: JobStore, folder: Path, clock: Clock):
+    def __init__(self, store: JobStore, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
         self.store, self.clock = store, clock
+        monkeypatch.setattr("ecurie.supervisor.time", clock)
+        monkeypatch.setattr(store.leases, "now", clock.time)
         self.discarded: list[HeldJob] = []
         options = WorkerOptions({}, folder, 1, LEASE, max_attempts=3, count=0)
         self.supervisor = Supervisor(options, store, NoBell(), self.discarded.append, lambda: None)
@@ -60,10 +62,8 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    clock = Clock()
-    monkeypatch.setattr("ecurie.supervisor.time", clock)
     store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
-    world = World(store, tmp_path / "workers", clock)
+    world = World(store, tmp_path / "workers", Clock(), monkeypatch)
     yield world
     world.lock.release()
     store.close()

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
+from ecurie.jobs.clock import database_time
 from ecurie.jobs.rows import to_job, to_json
 from ecurie.jobs.schedule import Held, Waiting, choose
 from ecurie.jobs.table import jobs
@@ -64,7 +65,7 @@ class Claims:
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
-        self._change(claim, lease_until=time.time() + lease_seconds)
+        self._change(claim, lease_until=database_time() + lease_seconds)
 
     def report(self, claim: Claim, progress: Progress) -> None:
         """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
@@ -165,7 +166,7 @@ def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> An
             worker=worker,
             attempts=jobs.c.attempts + 1,
             started_at=now,
-            lease_until=now + lease_seconds,
+            lease_until=database_time() + lease_seconds,
             phase="preparing",
             step=0,
         )

@@ -10,13 +10,14 @@ import sqlalchemy as sql
 from ecurie.domain import HELD_STATES, JobFailure, JobState
 from ecurie.errors import WorkerDied
 from ecurie.jobs.claims import QUEUED_AGAIN, held_by
+from ecurie.jobs.clock import database_time
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.table import jobs
 
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job in a worker's hands, as the sweeper sees it."""
+    """A job in a worker's hands, as the sweeper sees it; its lease ends at a time of the database's clock."""
 
     id: str
     worker: str
@@ -29,6 +30,12 @@ class Leases:
 
     def __init__(self, database: sql.Engine):
         self._database = database
+
+    def now(self) -> float:
+        """By the database's clock, in seconds since 1970."""
+        with self._database.connect() as connection:
+            now: float = connection.execute(sql.select(database_time())).scalar_one()
+            return now
 
     def held(self) -> list[HeldJob]:
         columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)

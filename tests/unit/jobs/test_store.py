@@ -213,6 +213,21 @@ def test_a_job_given_back_keeps_its_place_and_costs_no_attempt(store: JobStore) 
     assert store.get(first).attempts == 0
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_leases_are_of_the_database_s_clock_whatever_a_worker_s_says(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """So workers of several machines, whose clocks differ, do not lose their jobs."""
+    now = time.time()
+    monkeypatch.setattr("ecurie.jobs.claims.time.time", lambda: now + seconds)
+    add(store)
+    taken = claim(store, lease=30)
+    assert abs(store.leases.now() - now) < 20
+    assert 0 < held(store).lease_until - store.leases.now() <= 30
+    store.claims.renew(taken, 300)
+    assert 270 < held(store).lease_until - store.leases.now() <= 300
+
+
 def test_a_dead_worker_s_job_runs_again_and_the_dead_worker_can_change_nothing_any_more(
     store: JobStore,
 ) -> None:

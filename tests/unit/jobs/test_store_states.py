@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         self.store.claims.renew(claim, seconds)
         (held,) = (held for held in self.store.leases.held() if held.id == claim.job.id)
-        assert (held.lease_until > time.time()) is (seconds > 0)
+        assert (held.lease_until > self.store.leases.now()) is (seconds > 0)
 
     @rule(claim=consumes(claims), how=st.sampled_from(("succeeded", "failed", "cancelled", "given back")))
     def finish(self, claim: Claim, how: str) -> None:
