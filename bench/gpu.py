@@ -7,6 +7,7 @@ Prints Markdown.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -37,13 +38,16 @@ def timed(act: Callable[[], Any]) -> float:
 
 
 def bus() -> dict[str, float]:
-    """Bytes a second to the device."""
+    """Bytes a second to the device: from ordinary and page-locked memory, and by our `upload`."""
+    from ecurie.adapters.upload import upload
+
     plain = torch.ones(1 << 30, dtype=torch.uint8)
     locked, target = plain.pin_memory(), torch.empty(1 << 30, dtype=torch.uint8, device=CUDA)
     rates = {}
     for name, source in (("ordinary", plain), ("locked", locked)):
         target.copy_(source)
         rates[name] = source.nbytes / min(timed(lambda source=source: target.copy_(source)) for _ in range(5))
+    rates["ours"] = plain.nbytes / min(timed(lambda: upload([(target, plain)], CUDA)) for _ in range(5))
     return rates
 
 
@@ -189,10 +193,11 @@ def ladder(folder: Path) -> dict[str, Any]:
     compute = choose_compute("cuda")
     need = need_of(read_checkpoint(ModelFiles(folder)).parts.tensors, compute.dtype)
     rows: dict[str, Any] = {}
-    for side in (1024, 1536):
-        for step in Step:
+    for side, steps in ((1024, list(Step)), (2048, [Step.ALL_RESIDENT, Step.VAE_TILED])):
+        for step in steps:
             budget = peak(step, need, side * side)
             engine = Engine(compute, Budgets(100 << 30, budget))
+            gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
@@ -247,7 +252,7 @@ def table(folder: Path) -> str:
     lines = [
         f"{torch.cuda.get_device_name()}, {os.cpu_count()} cores, torch {torch.__version__}; to the device "
         f"{rates['ordinary'] / 1e9:.1f} GB/s from ordinary memory, {rates['locked'] / 1e9:.1f} from "
-        f"page-locked; {size / 1e9:.2f} GB in fp16.",
+        f"page-locked, {rates['ours'] / 1e9:.1f} by our threads; {size / 1e9:.2f} GB in fp16.",
         "",
         "| what | Écurie | floor | diffusers | ratio |",
         "|---|---|---|---|---|",

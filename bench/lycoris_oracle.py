@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.peft_oracle import TEXT_PLACE, pristine, relative_error
-from ecurie.adapters.deltas import ALGORITHMS
+from ecurie.adapters.deltas import ALGORITHMS, Delta
 from ecurie.adapters.deltas.dora import Dora
 
 
@@ -111,12 +111,14 @@ def stored(module: Any) -> dict[str, Tensor]:
     return {("weight" if name == "weight" else names[name]): tensor for name, tensor in state.items()}
 
 
-def patched(base: nn.Module, algorithm: str, tensors: dict[str, Tensor], multiplier: float) -> Tensor:
+def delta_of(algorithm: str, tensors: dict[str, Tensor]) -> Delta:
     delta = ALGORITHMS[algorithm](tensors)
-    if "dora_scale" in tensors:
-        delta = Dora(delta, tensors["dora_scale"], scales_delta=False)
+    return Dora(delta, tensors["dora_scale"], scales_delta=False) if "dora_scale" in tensors else delta
+
+
+def patched(base: nn.Module, algorithm: str, tensors: dict[str, Tensor], multiplier: float) -> Tensor:
     weight = base.weight.detach()
-    return weight + delta.of(weight, multiplier)
+    return weight + delta_of(algorithm, tensors).of(weight, multiplier)
 
 
 def _act(base: nn.Module, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

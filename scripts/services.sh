@@ -15,9 +15,9 @@ redis_server() { command -v redis-server; }
 # Debian's own command starts it as the system's user, in the system's folders.
 rabbitmq_server() { find /usr/lib/rabbitmq/bin/rabbitmq-server 2>/dev/null || command -v rabbitmq-server; }
 postgres_bin() {
-    local newest
-    newest=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -1)
-    dirname "${newest:-$(command -v initdb)}"
+    local initdb
+    initdb=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -1)
+    initdb=${initdb:-$(command -v initdb)} && dirname "$initdb"
 }
 
 install_missing() {
@@ -25,7 +25,7 @@ install_missing() {
     command -v ps >/dev/null || missing+=(procps)
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
-    postgres_bin >/dev/null 2>&1 || missing+=(postgresql)
+    postgres_bin >/dev/null || missing+=(postgresql)
     [ ${#missing[@]} -gt 0 ] || return 0
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
@@ -152,7 +152,7 @@ start_postgres() {
         chmod 700 "$home"
     fi
     if [ ! -f "$home/PG_VERSION" ]; then
-        "${as_user[@]}" "$bin/initdb" -D "$home" -U ecurie -E UTF8 --locale=C --auth=trust --no-sync >/dev/null
+        (cd / && "${as_user[@]}" "$bin/initdb" -D "$home" -U ecurie -E UTF8 --locale=C --auth=trust --no-sync) >/dev/null
     fi
     launch postgres "-D $home" "${as_user[@]}" "$bin/postgres" -D "$home" -p "$postgres_port" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200
@@ -169,10 +169,12 @@ start() {
     for service in "${wanted[@]}"; do is_running "$service" || running=no; done
     if [ $running = no ]; then
         stop
+        trap stop EXIT
         mkdir -p "$folder"
         : >"$folder/env"
         for service in "${wanted[@]}"; do "start_$service"; done
         for service in "${wanted[@]}"; do wait_until_ready "$service"; done
+        trap - EXIT
     fi
     cat "$folder/env"
 }

@@ -186,7 +186,6 @@ class Supervisor:
         """Take jobs from workers that are dead or whose lease has run out; wake those that missed a ring."""
         now = self._store.leases.now()
         leases_count = self._leases_count(now)
-        self._store.workers.remove_silent()
         for held in self._store.leases.held():
             alive = not self._is_dead(held.worker)
             if alive and (not leases_count or held.lease_until >= now):
@@ -199,6 +198,7 @@ class Supervisor:
         if time.monotonic() - self._rang_at >= UNHEARD_SECONDS:
             self._rang_at = time.monotonic()
             ring_again(self._store, self._doorbell)
+        self._store.workers.remove_silent()
 
     def _kill(self, name: str) -> None:
         for worker in self._workers:

@@ -244,7 +244,7 @@ def test_a_killed_worker_s_job_runs_again_on_a_worker_of_its_model(
     pair: Cluster, pony: ClusterWorker
 ) -> None:
     server, base = pair.server, pair.workers[0]
-    job_id = server.submit(model=PONY, steps=60, seed=1)
+    job_id = server.submit(model=PONY, steps=40, seed=1)
     server.wait_for(job_id, "running")
     pony.kill()
     waiting = server.submit(model=PONY, steps=1)

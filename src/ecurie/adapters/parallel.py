@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 
-def run_all(tasks: Iterable[Callable[[], None]]) -> None:
-    """Run the tasks on as many threads as torch may use, and wait for them.
+def run_all(tasks: Iterable[Callable[[], None]], at_most: int | None = None) -> None:
+    """Run the tasks on as many threads as torch may use (`at_most` so many), and wait for them.
 
     Raises the first error of a task; tasks that have not begun then are left out.
     """
-    threads = torch.get_num_threads()
+    allowed = torch.get_num_threads()
+    threads = min(allowed, at_most or allowed)
     if threads == 1:
         for task in tasks:
             task()
@@ -29,7 +30,7 @@ def run_all(tasks: Iterable[Callable[[], None]]) -> None:
             future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(allowed)
 
 
 def _one_thread() -> None:

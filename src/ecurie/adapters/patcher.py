@@ -8,7 +8,7 @@ neither the order of a stack nor what was applied before changes a bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +19,7 @@ from ecurie.adapters.parallel import run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.adapters.reader import Adapter, Place
 from ecurie.adapters.sums import write_sum
+from ecurie.adapters.upload import Copy, upload
 from ecurie.errors import AdapterInvalid
 from ecurie.formats.blocks import BASE, OUTSIDE
 from ecurie.formats.inventory import Inventory, Part
@@ -101,14 +102,14 @@ class Patcher:
         if not changed:
             return Change()
         wanted = self._deltas_by_place(ordered, changed)
-        stale = self._patched_in(changed) - wanted.keys()
+        stale, spoiled = self._patched_in(changed) - wanted.keys(), self._spoiled(wanted)
         self._patched |= wanted.keys()
         self._signatures |= dict.fromkeys(changed, ("being written",))
         began = time.perf_counter()
         try:
-            self._restore(stale)
+            self._restore(stale | spoiled)
             restored = time.perf_counter()
-            run_all([partial(self._patch, place, wanted[place]) for place in self._largest_first(wanted)])
+            self._patch_all(wanted)
         except BaseException:
             touched = self._patched_in(asked)
             self._restore(touched)
@@ -149,7 +150,7 @@ class Patcher:
 
     def _differs(self, place: Place) -> bool:
         source = self._source(place)
-        live = _parameter(self._parts[place[0]], place)
+        live = self._parameter(place)
         return not torch.equal(live, self._pristine.tensor(source).to(live.device, live.dtype))
 
     @staticmethod
@@ -164,7 +165,7 @@ class Patcher:
 
     def _largest_first(self, places: Iterable[Place]) -> list[Place]:
         """So that the cores end together."""
-        return sorted(places, key=lambda place: (-_parameter(self._parts[place[0]], place).numel(), place))
+        return sorted(places, key=lambda place: (-self._parameter(place).numel(), place))
 
     def _source(self, place: Place) -> Source:
         part, path, kind = place
@@ -173,24 +174,49 @@ class Patcher:
         assert source is not None, "a bias delta is refused when its file is read, unless the module has one"
         return source
 
-    def _restore(self, places: Iterable[Place]) -> None:
-        run_all([partial(self._restore_one, place) for place in self._largest_first(places)])
+    def _spoiled(self, wanted: Container[Place]) -> set[Place]:
+        """Patched weights that get other deltas, where a sum is made from the weight itself."""
+        return {place for place in self._patched if place in wanted and self._sums_in_place(place)}
+
+    def _sums_in_place(self, place: Place) -> bool:
+        """Whether the weight is on an accelerator and, when it is not patched, bit for bit the file's: then
+        its sum needs nothing from the host."""
+        pristine, parameter = self._pristine.tensor(self._source(place)), self._parameter(place)
+        return parameter.device != pristine.device and parameter.dtype == pristine.dtype
 
     @torch.no_grad()
-    def _restore_one(self, place: Place) -> None:
-        pristine = self._pristine.tensor(self._source(place))
-        parameter = _parameter(self._parts[place[0]], place)
-        if parameter.dtype == pristine.dtype and parameter.device == pristine.device:
-            parameter.data = pristine
-            self._own.pop(place, None)
-        else:
-            parameter.data.copy_(pristine)
+    def _restore(self, places: Iterable[Place]) -> None:
+        """Point back to the file's memory, or copy from it."""
+        far: list[Copy] = []
+        near: list[Callable[[], None]] = []
+        for place in self._largest_first(places):
+            pristine, parameter = self._pristine.tensor(self._source(place)), self._parameter(place)
+            if self._sums_in_place(place):
+                far.append((parameter.data, pristine))
+            elif parameter.dtype == pristine.dtype:
+                parameter.data = pristine
+                self._own.pop(place, None)
+            else:
+                near.append(partial(_copy, parameter.data, pristine))
+        if far:
+            upload(far, far[0][0].device)
+        run_all(near)
+
+    def _patch_all(self, wanted: Mapping[Place, Shares]) -> None:
+        tasks: dict[bool, list[Callable[[], None]]] = {True: [], False: []}
+        for place in self._largest_first(wanted):
+            at_host = self._parameter(place).device.type == "cpu"
+            tasks[at_host].append(partial(self._patch, place, wanted[place]))
+        run_all(tasks[True])
+        # An accelerator is kept busy by one thread; more would wait for each other.
+        run_all(tasks[False], at_most=1)
 
     @torch.no_grad()
     def _patch(self, place: Place, shares: Shares) -> None:
-        pristine = self._pristine.tensor(self._source(place))
-        parameter = _parameter(self._parts[place[0]], place)
-        mapped = parameter.device == pristine.device and parameter.data_ptr() == pristine.data_ptr()
+        parameter = self._parameter(place)
+        in_place = self._sums_in_place(place)
+        pristine = parameter.data if in_place else self._pristine.tensor(self._source(place))
+        mapped = not in_place and parameter.data_ptr() == pristine.data_ptr()
         target = torch.empty_like(parameter.data) if mapped else parameter.data
         found = [(adapter.deltas[place], weight) for adapter, weight in shares]
         if not write_sum(target, pristine, found):
@@ -202,14 +228,17 @@ class Patcher:
         if mapped:
             self._own[place] = target.nbytes
 
+    def _parameter(self, place: Place) -> Tensor:
+        """The tensor of a place, with or without the `text_model.` that some transformers versions put."""
+        part, path, kind = place
+        for name in (path, f"text_model.{path}"):
+            try:
+                tensor: Tensor = getattr(self._parts[part].get_submodule(name), kind)
+            except AttributeError:
+                continue
+            return tensor
+        raise AttributeError(f"the model has no module {path}")
 
-def _parameter(module: nn.Module, place: Place) -> Tensor:
-    """The tensor of a place, with or without the `text_model.` that some transformers versions put."""
-    _, path, kind = place
-    for name in (path, f"text_model.{path}"):
-        try:
-            tensor: Tensor = getattr(module.get_submodule(name), kind)
-        except AttributeError:
-            continue
-        return tensor
-    raise AttributeError(f"the model has no module {path}")
+
+def _copy(target: Tensor, source: Tensor) -> None:
+    target.copy_(source)

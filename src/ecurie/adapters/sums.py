@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ecurie.adapters.deltas import Delta
+from ecurie.adapters.deltas import Delta, at
 from ecurie.adapters.deltas.lora import Lora, factors_of
 
 Pair = tuple[Delta, float]
@@ -21,10 +21,12 @@ def write_sum(target: Tensor, pristine: Tensor, deltas: Sequence[Pair]) -> bool:
     Both have the weight's shape, in any floating dtype. False if the sum is not finite; what is in `target`
     must not be used then.
     """
+    if target.device.type != "cpu":
+        deltas = [(at(delta, target.device), multiplier) for delta, multiplier in deltas]
     loras = [(delta, multiplier) for delta, multiplier in deltas if isinstance(delta, Lora)]
     if len(loras) < len(deltas):
         return _write_any(target, pristine, deltas)
-    up, down = (factor.to(target.device) for factor in factors_of(loras))
+    up, down = factors_of(loras)
     rows, weights = target.flatten(1), pristine.flatten(1)
     height = max(1, BLOCK_BYTES // (4 * rows.shape[1])) if target.device.type == "cpu" else len(rows)
     for start in range(0, len(rows), height):
@@ -52,11 +54,11 @@ def _write_any(target: Tensor, pristine: Tensor, deltas: Sequence[Pair]) -> bool
 
 
 def summed(deltas: Sequence[Pair], weight: Tensor) -> Tensor:
-    """weight + Σ ΔW for a pristine float32 weight, which is not changed."""
+    """weight + Σ ΔW for a pristine float32 weight, which is not changed; all on one device."""
     loras = [(delta, multiplier) for delta, multiplier in deltas if isinstance(delta, Lora)]
     total = torch.zeros_like(weight)
     if loras:
-        up, down = (factor.to(weight.device) for factor in factors_of(loras))
+        up, down = factors_of(loras)
         total.flatten(1).addmm_(up, down)
     for delta, multiplier in deltas:
         if not isinstance(delta, Lora):

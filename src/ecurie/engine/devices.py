@@ -92,3 +92,11 @@ def give_back_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done what it was told: an accelerator's calls return before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

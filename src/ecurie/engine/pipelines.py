@@ -7,7 +7,7 @@ import time
 import torch
 
 from ecurie.engine.decoding import decode
-from ecurie.engine.devices import Compute
+from ecurie.engine.devices import Compute, wait_for
 from ecurie.engine.drawing import Drawing, Drawn, StepListener
 from ecurie.engine.loader import Model
 from ecurie.engine.passes import Painter
@@ -30,6 +30,7 @@ def draw(
     latents = painter.first_pass()
     if drawing.enlarging is not None:
         latents = painter.second_pass(latents, drawing.enlarging)
+    wait_for(compute.device)
     denoised = time.perf_counter()
     with placement.at_work("vae"):
         decoded = decode(model.vae, latents, drawing.seed)

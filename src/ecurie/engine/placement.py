@@ -16,11 +16,11 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from ecurie.adapters.patcher import Signature
+from ecurie.adapters.upload import Moved, move, put_back
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step
 from ecurie.engine.modules import drop
-from ecurie.engine.upload import Moved, move, put_back
 
 META = torch.device("meta")
 

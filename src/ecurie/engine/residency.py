@@ -100,8 +100,9 @@ class Residency:
         where = self._compute.at_host if at_host else self._compute
         left = self._leave_until_fits(None, target, coming=1)
         spare = self._spare_parts(left, checkpoint, where)
-        left.clear()
-        self._give_back()
+        if len(spare) < len(left) * len(need.parts):
+            left.clear()
+            self._give_back()
         resident = Resident(model_id, load_model(checkpoint, where, spare), need, time.time())
         self._models[key] = resident
         return resident

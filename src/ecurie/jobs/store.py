@@ -24,7 +24,7 @@ from ecurie.jobs.database import client_connection, open_database
 from ecurie.jobs.leases import Leases
 from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
-from ecurie.jobs.turns import first_turn, turns_from
+from ecurie.jobs.turns import queue_for, turns_from
 from ecurie.jobs.workers import Workers
 from ecurie.jobs.writes import watch_writes
 
@@ -80,18 +80,14 @@ class JobStore:
         """Store queued jobs, all or none; returns their ids. `owner` is whose they are, '' for nobody's in
         particular. Raises QueueFull, StorageFull or StoreUnavailable."""
         with client_connection(self.database) as connection:
-            queued = connection.execute(_count(JobState.QUEUED)).scalar_one()
+            queued, turn = queue_for(connection, owner, priority)
             if queued + len(new) > max_queue:
                 raise QueueFull(
                     f"{queued} jobs are waiting already", remedy="try again when some have finished"
                 )
-            turns = turns_from(
-                first_turn(connection, owner, priority), (one.request.total_steps for one in new)
-            )
-            rows = [
-                {**_row(one), "priority": priority, "owner": owner, "turn": turn, "sweep": sweep}
-                for one, turn in zip(new, turns, strict=True)
-            ]
+            shared = {"priority": priority, "owner": owner, "sweep": sweep}
+            turns = turns_from(turn, (one.request.total_steps for one in new))
+            rows = [{**_row(one), **shared, "turn": turn} for one, turn in zip(new, turns, strict=True)]
             if len(rows) == 1:
                 connection.execute(jobs.insert(), rows)
             else:
@@ -101,14 +97,14 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        found = self._read(_whole().where(jobs.c.id == job_id))
+        found = self._read(ONE, {"id": job_id})
         if not found:
             raise UnknownJob(f"there is no job '{job_id}'")
         return found[0]
 
     def latest(self, limit: int, state: JobState | None) -> list[Job]:
         """The newest jobs first."""
-        query = _whole().order_by(jobs.c.seq.desc()).limit(limit)
+        query = WHOLE.order_by(jobs.c.seq.desc()).limit(limit)
         return self._read(query if state is None else query.where(jobs.c.state == state))
 
     def changed_of(self, known: Sequence[Job]) -> list[Job]:
@@ -120,7 +116,7 @@ class JobStore:
             queued = [row.seq for row in rows if row.state == JobState.QUEUED]
             places = {row.seq: row.position for row in connection.execute(_positions(queued))}
         changed = [row.id for row in rows if before[row.id] != (*row[2:], places.get(row.seq))]
-        return self._read(_whole().where(jobs.c.id.in_(changed))) if changed else []
+        return self._read(WHOLE.where(jobs.c.id.in_(changed))) if changed else []
 
     def unfinished(self) -> Iterator[GenerationRequest]:
         """The requests of all jobs that wait or run."""
@@ -131,11 +127,11 @@ class JobStore:
 
     def cells(self, sweep: str) -> list[Job]:
         """A sweep's jobs, in the order of its cells."""
-        return self._read(_whole().where(jobs.c.sweep == sweep).order_by(jobs.c.cell))
+        return self._read(WHOLE.where(jobs.c.sweep == sweep).order_by(jobs.c.cell))
 
-    def _read(self, query: sql.Select[Any]) -> list[Job]:
+    def _read(self, query: sql.Select[Any], values: dict[str, Any] | None = None) -> list[Job]:
         with client_connection(self.database) as connection:
-            return [to_job(row, row["position"]) for row in connection.execute(query).mappings()]
+            return [to_job(row, row["position"]) for row in connection.execute(query, values).mappings()]
 
     def cancel(self, job_id: str) -> Job:
         """A queued job is cancelled now, a held one when its worker reads the flag.
@@ -167,7 +163,7 @@ class JobStore:
         """
         with client_connection(self.database) as connection:
             owner = connection.execute(sql.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar()
-            turn = first_turn(connection, owner or "", priority)
+            _, turn = queue_for(connection, owner or "", priority)
             query = (
                 sql.update(jobs)
                 .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED, jobs.c.priority != priority)
@@ -204,10 +200,6 @@ def _row(new: New) -> dict[str, Any]:
         "total": new.request.total_steps,
         "cell": new.cell,
     }
-
-
-def _count(state: JobState) -> sql.Select[int]:
-    return sql.select(sql.func.count()).select_from(jobs).where(jobs.c.state == state)
 
 
 def _position() -> sql.Label[int | None]:
@@ -247,5 +239,5 @@ def _positions(seqs: Sequence[int]) -> sql.Select[tuple[int, int]]:
     return sql.select(queue.c.seq, queue.c.position).where(queue.c.seq.in_(seqs))
 
 
-def _whole() -> sql.Select[Any]:
-    return sql.select(jobs, POSITION)
+WHOLE = sql.select(jobs, POSITION)
+ONE = WHOLE.where(jobs.c.id == sql.bindparam("id"))

@@ -24,33 +24,34 @@ def turns_from(first: int, lengths: Iterable[int]) -> list[int]:
     return list(accumulate(lengths, initial=first))[:-1]
 
 
-def first_turn(connection: sql.Connection, owner: str, priority: int) -> int:
-    """Of a job that is queued now."""
-    return max(_come_to(connection, priority), _end_of(connection, owner, priority))
+def _of(state: str, turn: sql.ColumnElement[int]) -> sql.Select[int]:
+    return sql.select(turn).where(jobs.c.state == state, jobs.c.priority == sql.bindparam("priority"))
 
 
-def _come_to(connection: sql.Connection, priority: int) -> int:
-    """The first turn that waits; when none does, the last that was served, so that who comes next does not
-    overtake those with a turn already for long."""
-    waiting = _of(JobState.QUEUED, priority, sql.func.min(jobs.c.turn))
-    first: int | None = connection.execute(waiting).scalar()
-    if first is None:
-        served = sql.union_all(
-            *(_of(state, priority, sql.func.max(jobs.c.turn).label("turn")) for state in SERVED_STATES)
-        ).subquery()
-        first = connection.execute(sql.select(sql.func.max(served.c.turn))).scalar()
-    return first or 0
-
-
-def _of(state: JobState, priority: int, turn: sql.ColumnElement[int]) -> sql.Select[int]:
-    return sql.select(turn).where(jobs.c.state == state, jobs.c.priority == priority)
-
-
-def _end_of(connection: sql.Connection, owner: str, priority: int) -> int:
-    query = (
-        sql.select(jobs.c.turn + jobs.c.total)
-        .where(jobs.c.owner == owner, jobs.c.priority == priority, NOT_CANCELLED)
-        .order_by(jobs.c.turn.desc())
-        .limit(1)
+# Put together once: this is done for each job that is accepted.
+_QUEUED = sql.select(sql.func.count()).where(jobs.c.state == JobState.QUEUED)
+_WAITING = _of(JobState.QUEUED, sql.func.min(jobs.c.turn))
+_END_OF_OWNER = (
+    sql.select(jobs.c.turn + jobs.c.total)
+    .where(
+        jobs.c.owner == sql.bindparam("owner"), jobs.c.priority == sql.bindparam("priority"), NOT_CANCELLED
     )
-    return connection.execute(query).scalar() or 0
+    .order_by(jobs.c.turn.desc())
+    .limit(1)
+)
+_LOOK = sql.select(*(one.scalar_subquery() for one in (_QUEUED, _WAITING, _END_OF_OWNER)))
+_SERVED = sql.union_all(*(_of(state, sql.func.max(jobs.c.turn)) for state in SERVED_STATES))
+
+
+def queue_for(connection: sql.Connection, owner: str, priority: int) -> tuple[int, int]:
+    """How many jobs wait, and the turn of one that is queued now.
+
+    When none of the class waits, the queue has come to the last turn that was served: who comes next does not
+    overtake those who have a turn already.
+    """
+    asked = {"owner": owner, "priority": priority}
+    queued, waiting, end = connection.execute(_LOOK, asked).one()
+    if waiting is None:
+        served = connection.execute(_SERVED, {"priority": priority}).scalars()
+        waiting = max((turn for turn in served if turn is not None), default=0)
+    return queued, max(waiting, end or 0)

@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 import torch
 
+from ecurie.adapters.upload import Moved
 from ecurie.engine import placement
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step
 from ecurie.engine.placement import Placement, parts_of
-from ecurie.engine.upload import Moved
 
 CUDA = Compute(torch.device("cuda"), torch.float16)
 NAMES = ("unet", "vae", "text_encoder", "text_encoder_2")

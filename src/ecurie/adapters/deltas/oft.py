@@ -19,12 +19,14 @@ def _rotations(blocks: Tensor, constraint: float) -> Tensor:
     """Orthogonal blocks …×b×b from the file's unconstrained ones."""
     skew = blocks - blocks.transpose(-1, -2)
     if constraint > 0:
-        norm = skew.norm() + 1e-8
-        if norm > constraint:
-            skew = skew * (constraint / norm)
-    identity = torch.eye(blocks.shape[-1])
+        skew = skew * (constraint / (skew.norm() + 1e-8)).clamp(max=1)
+    identity = _identity(blocks)
     inverse: Tensor = torch.linalg.inv(identity - skew)
     return (identity + skew) @ inverse
+
+
+def _identity(blocks: Tensor) -> Tensor:
+    return torch.eye(blocks.shape[-1], device=blocks.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class DiagonalOft:
 
     def of(self, weight: Tensor, multiplier: float) -> Tensor:
         number, size, _ = self.blocks.shape
-        turned = (_rotations(self.blocks, self.alpha * weight.shape[0]) - torch.eye(size)) * multiplier
+        turned = (_rotations(self.blocks, self.alpha * weight.shape[0]) - _identity(self.blocks)) * multiplier
         parts = weight.reshape(number, size, -1)
         delta = torch.einsum("knm,kni->kmi", turned, parts).reshape(weight.shape)
         if self.rescale is None:
@@ -56,7 +58,7 @@ class Butterfly:
 
     def of(self, weight: Tensor, multiplier: float) -> Tensor:
         size = self.blocks.shape[-1]
-        identity = torch.eye(size)
+        identity = _identity(self.blocks)
         rotations = _rotations(self.blocks, self.alpha * weight.shape[0])
         rotations = rotations * multiplier + identity * (1 - multiplier)
         rows = weight.reshape(weight.shape[0], -1)

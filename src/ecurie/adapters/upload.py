@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from ecurie.adapters.parallel import run_all
 
-CHUNK_BYTES = 16 << 20
+# Measured on an H200 with 16 cores: more threads wait for each other, smaller chunks too.
+THREADS = 8
+CHUNK_BYTES = 32 << 20
 BUFFERS = 2
 Copy = tuple[Tensor, Tensor]
 """(target, source) of one shape and dtype; the target contiguous and on the device, the source on the CPU."""
@@ -30,7 +32,7 @@ def upload(copies: Sequence[Copy], device: torch.device) -> None:
         return
     torch.cuda.current_stream(device).synchronize()
     lanes = _Lanes(device)
-    run_all([partial(lanes.carry, chunk) for chunk in chunks_of(copies)])
+    run_all([partial(lanes.carry, chunk) for chunk in chunks_of(copies)], THREADS)
     torch.cuda.synchronize(device)
 
 

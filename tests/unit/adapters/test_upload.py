@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ecurie.engine.upload import Copy, chunks_of, move, padded, put_back, upload
+from ecurie.adapters.upload import Copy, chunks_of, move, padded, put_back, upload
 
 SIZE = 4096
 
