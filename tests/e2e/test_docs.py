@@ -179,7 +179,7 @@ def test_a_printed_catalogue_is_valid(page: str, text: str) -> None:
 def test_the_field_tables_are_complete() -> None:
     api, catalogue = ((ROOT / "docs" / name).read_text() for name in ("api.md", "catalogue.md"))
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, (), False) else f"`{field.default}`"
+        default = "" if field.default in (None, ()) or field.default is False else f"`{field.default}`"
         assert f"| `{name}` | {default} | {field.description} |" in api
     for name in ModelEntry.model_fields:
         assert f"`{name}`" in catalogue
