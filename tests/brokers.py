@@ -111,8 +111,12 @@ class ClusterWorker:
         self.process.kill()
         self.process.wait()
 
-    def restart(self) -> None:
+    def begin(self) -> None:
+        """Starts again, under the same name."""
         self.process = self._start()
+
+    def restart(self) -> None:
+        self.begin()
         self.wait_ready()
 
     def stop(self) -> int:

@@ -119,6 +119,11 @@ class PostgresServer:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(START_SECONDS)
 
+    def kill(self) -> None:
+        """Its processes notice by themselves that the first one is gone."""
+        self.process.kill()
+        self.process.wait()
+
     def restart(self) -> None:
         self.stop()
         self.process = self._start()

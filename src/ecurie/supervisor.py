@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from ecurie.jobs.doorbell import UNHEARD_SECONDS, Doorbell, ring_again
+from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.store import JobStore
 from ecurie.locks import is_alive
 
@@ -72,7 +73,8 @@ class Supervisor:
     """Starts workers and watches them from a thread.
 
     A worker that dies is replaced at once; one that keeps dying young, after growing pauses. When a worker
-    says that it cannot start with these settings, `on_setup_failure` is called instead.
+    says that it cannot start with these settings, `on_setup_failure` is called instead. `discard` removes the
+    images of a run that was lost.
     """
 
     def __init__(
@@ -80,16 +82,17 @@ class Supervisor:
         options: WorkerOptions,
         store: JobStore,
         doorbell: Doorbell,
+        discard: Callable[[HeldJob], None],
         on_setup_failure: Callable[[], None],
     ):
-        self._options, self._store, self._on_setup_failure = options, store, on_setup_failure
+        self._options, self._store, self._doorbell = options, store, doorbell
+        self._discard, self._on_setup_failure = discard, on_setup_failure
         self._posts = [Post(environment) for environment in options.environments]
-        self._doorbell = doorbell
         self._stopping = threading.Event()
         self._stop_by = 0.0
         self._dead: set[str] = set()
         self._rang_at = 0.0
-        self._clock_offset = time.time() - time.monotonic()
+        self._clock_offset: float | None = None
         self._trust_leases_from = 0.0
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -133,6 +136,7 @@ class Supervisor:
         try:
             for held in self._store.leases.held():
                 if held.worker in names:
+                    self._discard(held)
                     self._store.leases.return_to_queue(held)
         except OperationalError as error:
             log.error("jobs stay with their stopped workers until their lease ends: %s", error.orig)
@@ -149,6 +153,7 @@ class Supervisor:
                 # The watch must outlive any fault of the store or the disk; it tries again.
                 log.exception("supervision failed for now")
                 pause = PAUSE_AFTER_FAULT_SECONDS
+                self._forgive_leases()
             self._stopping.wait(pause)
 
     def _replace_dead(self) -> bool:
@@ -201,28 +206,37 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Take jobs from workers that are dead or whose lease has run out; wake those that missed a ring."""
-        leases_count = self._leases_count()
+        now = self._store.leases.now()
+        leases_count = self._leases_count(now)
         for held in self._store.leases.held():
             alive = not self._is_dead(held.worker)
-            if alive and (not leases_count or held.lease_until >= time.time()):
+            if alive and (not leases_count or held.lease_until >= now):
                 continue
             log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
-            self._store.leases.reap(held, self._options.max_attempts)
-            self._rang_at = 0.0
-            for worker in self._workers:
-                if alive and worker.name == held.worker:
-                    worker.process.kill()
+            if self._store.leases.reap(held, self._options.max_attempts):
+                self._kill(held.worker)
+                self._discard(held)
+                self._rang_at = 0.0
         self._store.leases.forget_previews()
         if time.monotonic() - self._rang_at >= UNHEARD_SECONDS:
             self._rang_at = time.monotonic()
             ring_again(self._store, self._doorbell)
         self._store.workers.remove_silent()
 
-    def _leases_count(self) -> bool:
-        """False for one lease after the wall clock jumped, as when a suspended laptop wakes: leases are in
-        wall time, and healthy workers need a moment to renew them."""
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
-            self._trust_leases_from = time.monotonic() + self._options.lease_seconds
+    def _kill(self, name: str) -> None:
+        for worker in self._workers:
+            if worker.name == name:
+                worker.process.kill()
+
+    def _leases_count(self, now: float) -> bool:
+        """False for one lease after the database's clock jumped, as when a suspended laptop wakes, and after
+        the store was away."""
+        offset = now - time.monotonic()
+        if self._clock_offset is not None and abs(offset - self._clock_offset) > CLOCK_JUMP_SECONDS:
+            self._forgive_leases()
         self._clock_offset = offset
         return time.monotonic() >= self._trust_leases_from
+
+    def _forgive_leases(self) -> None:
+        """Healthy workers need a moment to renew them."""
+        self._trust_leases_from = time.monotonic() + self._options.lease_seconds

@@ -31,6 +31,8 @@ ELSEWHERE = {
     ".venv/bin/ecurie worker --demo --models sdxl-base,pony-xl-v6 --name gpu-1": "tests/e2e/test_cluster.py",
     ".venv/bin/celery -A ecurie.worker.console inspect active": "tests/e2e/test_cluster.py",
     ".venv/bin/celery -A ecurie.worker.console flower": "tests/e2e/test_cluster.py",
+    ".venv/bin/python -m tests.faults_run --jobs 300 --seed 7": "tests/e2e/test_faults_run.py",
+    ".venv/bin/python -m tests.faults_run --broker redis --seed 7": "tests/e2e/test_cluster_faults.py",
 }
 
 
@@ -183,10 +185,21 @@ def test_a_printed_catalogue_is_valid(page: str, text: str) -> None:
 def test_the_field_tables_are_complete() -> None:
     api, catalogue = ((ROOT / "docs" / name).read_text() for name in ("api.md", "catalogue.md"))
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, (), False) else f"`{field.default}`"
+        default = "" if field.default in (None, ()) or field.default is False else f"`{field.default}`"
         assert f"| `{name}` | {default} | {field.description} |" in api
     for name in ModelEntry.model_fields:
         assert f"`{name}`" in catalogue
+
+
+def test_every_fault_of_the_table_names_tests_that_exist() -> None:
+    (table,) = re.findall(r"^\| fault \|.*?\n\n", (ROOT / "docs" / "operations.md").read_text(), re.M | re.S)
+    defined = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE))
+    for row in table.strip().splitlines()[2:]:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert defined.issuperset(named), row
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -150,7 +150,9 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         prepare_storage,
         worker_environments,
     )
+    from ecurie.images.files import discard_runs
     from ecurie.jobs.forecasts import Forecasts
+    from ecurie.jobs.leases import HeldJob
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     prepare_storage(settings)
@@ -161,6 +163,9 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
+
+    def discard(held: HeldJob) -> None:
+        discard_runs(service.outputs, store.get(held.id), range(1, held.attempt + 1))
 
     def give_up() -> None:
         setup_failed.set()
@@ -173,7 +178,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
-    supervisor = Supervisor(options, store, doorbell, give_up)
+    supervisor = Supervisor(options, store, doorbell, discard, give_up)
     app = create_app(
         service,
         lambda: server.should_exit,

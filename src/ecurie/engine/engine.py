@@ -39,7 +39,7 @@ from ecurie.engine.prompt_cache import PromptCache, encode_request, prompt_key
 from ecurie.engine.references import Prepared, References, adapter_bytes
 from ecurie.engine.residency import Budgets, Residency, Resident
 from ecurie.engine.stack import ReadStack, Stacks, apply_stack
-from ecurie.errors import LeaseLost, WeightsDrifted
+from ecurie.errors import WeightsDrifted
 from ecurie.formats.checkpoint import Checkpoint, files_of, read_checkpoint
 from ecurie.formats.inventory import Part
 from ecurie.formats.model_files import begin_hashing, configuration_sha256, model_files
@@ -145,9 +145,6 @@ class Engine:
                 images.append(run.outputs.save(drawn.image, request, index, setup))
                 warnings |= dict.fromkeys(drawn.warnings)
                 timings = _added(timings, drawn, clock.lap())
-        except LeaseLost:
-            # The files, of the same names, are the new owner's now.
-            raise
         except BaseException:
             run.outputs.discard(images)
             raise

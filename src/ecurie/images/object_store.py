@@ -90,6 +90,9 @@ class ObjectStore:
         with self._reached():
             self.files.rm_file(self._path(name))
 
+    def discard(self, name: str) -> None:
+        self.remove(name)
+
     def all(self) -> Iterator[Stored]:
         try:
             with self._reached():

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ecurie.errors import SettingsError
-from ecurie.images.whole_files import remove_partial_files, write_whole
+from ecurie.images.whole_files import remove_partial_files, remove_whole_or_partial, write_whole
 
 Write = Callable[[IO[bytes]], object]
 
@@ -55,6 +55,9 @@ class Storage(Protocol):
 
     def remove(self, name: str) -> None:
         """What is not there is no error."""
+
+    def discard(self, name: str) -> None:
+        """Remove it, and what killed processes left of it half written."""
 
     def all(self) -> Iterator[Stored]:
         """Every file, in any order."""
@@ -99,6 +102,9 @@ class LocalFolder:
 
     def remove(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
+
+    def discard(self, name: str) -> None:
+        remove_whole_or_partial(self.folder / name)
 
     def all(self) -> Iterator[Stored]:
         if self.folder.is_dir():

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
+from ecurie.jobs.clock import database_time
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
 from ecurie.jobs.schedule import Held, Waiting, choose, foresee
@@ -75,7 +76,7 @@ class Claims:
 
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
-        self._change(claim, lease_until=time.time() + lease_seconds)
+        self._change(claim, lease_until=database_time() + lease_seconds)
 
     def report(self, claim: Claim, progress: Progress) -> None:
         """Write the progress, and its preview if there is a new one.
@@ -114,10 +115,24 @@ class Claims:
             raise JobCancelled(f"job {claim.job.id} was cancelled")
 
     def succeed(self, claim: Claim, result: JobResult) -> None:
-        """The commit of a job. Raises LeaseLost."""
+        """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._leave(claim, **ended, result=to_json(result), lease_until=None)
+        try:
+            self._leave(claim, **ended, result=to_json(result), lease_until=None)
+        except LeaseLost:
+            if not self._has_committed(claim):
+                raise
+
+    def _has_committed(self, claim: Claim) -> bool:
+        query = sql.select(jobs.c.id).where(
+            jobs.c.id == claim.job.id,
+            jobs.c.worker == claim.worker,
+            jobs.c.attempts == claim.attempt,
+            jobs.c.state == JobState.SUCCEEDED,
+        )
+        with self._database.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
@@ -187,7 +202,7 @@ def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> An
             worker=worker,
             attempts=jobs.c.attempts + 1,
             started_at=now,
-            lease_until=now + lease_seconds,
+            lease_until=database_time() + lease_seconds,
             phase="preparing",
             step=0,
         )

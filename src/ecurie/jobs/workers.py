@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sql
 
+from ecurie.jobs.clock import database_time
 from ecurie.jobs.database import client_connection
 from ecurie.jobs.table import workers
 
@@ -19,7 +19,7 @@ SILENT_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """What a worker says of itself; times in seconds since 1970.
+    """What a worker says of itself; times in seconds since 1970, `seen_at` by the database's clock.
 
     `memory` is `Engine.describe()` but for device and dtype: its budgets, and the models in memory. `on_disk`
     are the ids of its catalogue whose files are there. `rung_for` are the models whose jobs it must be woken
@@ -55,6 +55,7 @@ class Workers:
         values = asdict(row)
         for name in ("memory", "on_disk", "rung_for"):
             values[name] = None if values[name] is None else json.dumps(values[name])
+        values["seen_at"] = database_time()
         with self._database.connect() as connection:
             known = sql.update(workers).where(workers.c.name == row.name).values(values)
             if not connection.execute(known).rowcount:
@@ -79,7 +80,7 @@ class Workers:
 
 
 def _heard_of() -> sql.ColumnElement[bool]:
-    return workers.c.seen_at >= time.time() - SILENT_SECONDS
+    return workers.c.seen_at >= database_time() - SILENT_SECONDS
 
 
 def _row_of(found: sql.RowMapping) -> WorkerRow:

@@ -23,7 +23,7 @@ from ecurie.errors import (
 )
 from ecurie.first_use import place, settle
 from ecurie.images.comparing import with_replay
-from ecurie.images.files import OutputFolder
+from ecurie.images.files import OutputFolder, discard_runs
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held, stack_of
 from ecurie.jobs.store import JobStore
@@ -137,6 +137,8 @@ class Worker:
             with self._prefetching(job.request, reporter):
                 write, outcome = self._run(claim, reporter)
             self._tell(None)
+            # Runs before this one lost the job: it never names their images.
+            discard_runs(self._outputs, job, range(1, claim.attempt))
             self._commit(write, claim, outcome)
 
     def _prefetching(self, running: GenerationRequest, reporter: Reporter) -> AbstractContextManager[None]:
@@ -147,7 +149,7 @@ class Worker:
 
     def _run(self, claim: Claim, reporter: Reporter) -> Ending:
         job, kept = claim.job, self._pictures
-        outputs = OutputFolder(self._outputs, job.id, job.created_at)
+        outputs = OutputFolder(self._outputs, job.id, job.created_at, attempt=claim.attempt)
         try:
             request = self._settled(claim, reporter)
             result = self._engine.run(request, outputs, reporter, kept.content, reporter.check)
@@ -163,7 +165,7 @@ class Worker:
             case JobCancelled():
                 return partial(claims.end_cancelled, claim), "cancelled"
             case JobInterrupted():
-                return partial(claims.give_back, claim), "back in the queue"
+                return partial(claims.give_back, claim), f"back in the queue: {error}"
             case LeaseLost():
                 return lambda: None, str(error)
             case StorageUnavailable():
@@ -208,6 +210,7 @@ class Worker:
                 write()
             except LeaseLost as error:
                 log.warning("%s", error)
+                discard_runs(self._outputs, claim.job, [claim.attempt])
             except OperationalError as error:
                 log.error("job %s: the outcome cannot be written: %s", claim.job.id, error.orig)
                 if not self._stop.overdue:

@@ -45,7 +45,7 @@ def run(engine: Engine, outputs: OutputFolder, request: Any) -> tuple[list[Previ
     """Every preview of its only image, the image, and its file."""
     seen: list[Progress] = []
     (image,) = engine.run(request, outputs, seen.append).images
-    content = (outputs.folder / image.filename).read_bytes()
+    content = outputs.storage.read(image.filename)
     return [one.preview for one in seen if one.preview], Image.open(io.BytesIO(content)), content
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sql
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.jobs.doorbell import UNHEARD_SECONDS, Ring, ring_again
 from ecurie.jobs.store import JobStore
-from ecurie.jobs.table import jobs
+from ecurie.jobs.table import jobs, workers
 from ecurie.jobs.workers import SILENT_SECONDS, WorkerRow
 from ecurie.worker.presence import Presence
 from tests.unit.jobs.test_store import add
@@ -48,8 +48,22 @@ def test_a_worker_is_there_as_it_told_last(store: JobStore) -> None:
     assert [row.name for row in store.workers.present()] == ["b"]
 
 
+def silence(store: JobStore, name: str) -> None:
+    """As if it had told nothing for a while."""
+    long_ago = workers.c.seen_at - SILENT_SECONDS - 1
+    with store.database.connect() as connection:
+        connection.execute(sql.update(workers).where(workers.c.name == name).values(seen_at=long_ago))
+
+
+def test_the_time_that_a_worker_tells_is_the_database_s(store: JobStore) -> None:
+    """So one whose clock is wrong is counted too."""
+    store.workers.tell(worker("a", seen_at=0.0))
+    assert [row.name for row in store.workers.present()] == ["a"]
+
+
 def test_a_silent_worker_is_not_counted_and_may_come_back(store: JobStore) -> None:
-    store.workers.tell(worker("a", seen_at=time.time() - SILENT_SECONDS - 1))
+    store.workers.tell(worker("a"))
+    silence(store, "a")
     assert store.workers.present() == []
     store.workers.remove_silent()
     store.workers.tell(worker("a"))
@@ -75,10 +89,11 @@ def test_idle_workers_are_rung_for_again_once_each(store: JobStore) -> None:
         worker("both", rung_for=("nothing", "pony-xl-v6")),
         worker("busy", job="1"),
         worker("looks itself", rung_for=None),
-        worker("gone", seen_at=time.time() - SILENT_SECONDS - 1),
+        worker("gone"),
     ]
     for row in rows:
         store.workers.tell(row)
+    silence(store, "gone")
     heard = Heard()
     ring_again(store, heard)
     assert sorted(heard.rings, key=str) == sorted(
