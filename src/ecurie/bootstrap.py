@@ -167,10 +167,11 @@ def make_pictures(settings: Settings) -> Pictures:
 
 def prepare_storage(settings: Settings) -> None:
     """See at the start that images and pictures can be kept. Raises SettingsError."""
-    for place in (settings.outputs_place, settings.uploads_place):
+    # Into outputs a worker may be writing now, of another machine or of a server that was killed; what lost
+    # runs left there goes with them. With a broker, a server of another machine may do so into uploads.
+    for place, alone in ((settings.outputs_place, False), (settings.uploads_place, not settings.broker_url)):
         try:
-            # With a broker, a worker of another machine may be writing there now.
-            open_storage(place, settings.s3_endpoint_url).prepare(alone=settings.broker_url is None)
+            open_storage(place, settings.s3_endpoint_url).prepare(alone=alone)
         except (OSError, EcurieError) as error:
             remedy = error.remedy if isinstance(error, EcurieError) else None
             raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error

@@ -17,6 +17,7 @@ from ecurie.domain import FINAL_STATES, Job, JobState
 from ecurie.errors import EcurieError
 from ecurie.images.files import OutputFolder
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.storage import LocalFolder
 from ecurie.requests.replaying import manifest_in
 from tests.faults_run.history import History, Seen
 
@@ -100,7 +101,7 @@ def _wrong_images(job: Job, outputs: Path) -> Iterator[str]:
     assert job.result is not None
     if len(job.result.images) != job.request.num_images:
         yield f"{len(job.result.images)} images instead of {job.request.num_images}"
-    run = OutputFolder(outputs, job.id, job.created_at, attempt=job.attempts)
+    run = OutputFolder(LocalFolder(outputs), job.id, job.created_at, attempt=job.attempts)
     for index, image in enumerate(job.result.images):
         if image.filename != run.name_of(job.request, index):
             yield f"{image.filename} is not of the run that committed"

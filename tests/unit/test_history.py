@@ -13,6 +13,7 @@ from PIL import Image
 
 from ecurie.domain import Job, JobFailure, JobResult, JobState
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.faults_run.checking import Evidence, problems
 from tests.faults_run.history import History, Seen
 from tests.unit.jobs.test_store import REQUEST, RESULT
@@ -54,7 +55,7 @@ class World:
         self.log = f"INFO job {DONE}: run 1 with a\nINFO job {DONE}: run 2 with a\nINFO job {DONE}: succeeded"
 
     def save(self, job: Job) -> JobResult:
-        outputs = OutputFolder(self.folder, job.id, job.created_at, attempt=job.attempts)
+        outputs = OutputFolder(LocalFolder(self.folder), job.id, job.created_at, attempt=job.attempts)
         picture = Image.effect_noise((64, 64), 50).convert("RGB")
         images = tuple(outputs.save(picture, job.request, index, RESULT.setup) for index in range(2))
         return dataclasses.replace(RESULT, images=images)

@@ -128,7 +128,7 @@ def test_a_store_that_fails_in_the_middle_costs_the_job_nothing(
 
     job = store.get(run_one(store, tmp_path, behaviour))
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
-    assert "progress cannot be told now: database or disk is full" in caplog.text
+    assert "the store cannot be told or asked now: database or disk is full" in caplog.text
 
 
 def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_path: Path) -> None:
@@ -204,13 +204,13 @@ def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore,
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 
-class SavingEngine:
+class SavingEngine(FakeEngine):
     """Saves an image, then does something else before its job is committed."""
 
     def __init__(self, then: Callable[[], None] = lambda: None):
         self._then = then
 
-    def run(self, request: GenerationRequest, outputs: OutputFolder, _listen: object) -> JobResult:
+    def run(self, request: GenerationRequest, outputs: OutputFolder, *_others: object) -> JobResult:
         image = outputs.save(Image.new("RGB", (64, 64)), request, 0, RESULT.setup)
         self._then()
         return dataclasses.replace(RESULT, images=(image,))

@@ -51,7 +51,7 @@ def test_what_lost_runs_left_is_removed_and_nothing_else(
     kept.add(OutputFolder(LocalFolder(tmp_path), "other", CREATED).save(PICTURE, REQUEST, 0, SETUP).filename)
     half = OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=2).name_of(REQUEST, 1)
     (tmp_path / f".{half}.123-456{PARTIAL_SUFFIX}").write_bytes(b"half")
-    discard_runs(storage, job, (1, 2))
+    discard_runs(LocalFolder(tmp_path), job, (1, 2))
     assert {file.name for file in tmp_path.iterdir()} == kept
     discard_runs(LocalFolder(tmp_path / "gone"), job, (3,))
     (tmp_path / "file").touch()
