@@ -48,7 +48,7 @@ class World:
         monkeypatch.setattr("ecurie.supervisor.time", clock)
         monkeypatch.setattr(store.leases, "now", clock.time)
         self.discarded: list[HeldJob] = []
-        options = WorkerOptions({}, folder, 1, LEASE, max_attempts=3, count=0)
+        options = WorkerOptions((), folder, 1, LEASE, max_attempts=3)
         self.supervisor = Supervisor(options, store, NoBell(), self.discarded.append, lambda: None)
         self.lock = ProcessLock(folder / "w1.lock")
         assert self.lock.acquire()
