@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
+from tests.services import GIVEN_POSTGRES, postgres_server
+
 if TYPE_CHECKING:
     from tests.object_store import Bucket
 
@@ -160,6 +162,16 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
     finally:
         for server in started:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server, in each process of a parallel run, for the tests that leave it running."""
+    if GIVEN_POSTGRES is not None:
+        yield GIVEN_POSTGRES
+        return
+    with postgres_server(free_port) as started:
+        yield started.url
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,12 @@ from ecurie.shares import Machine, share_out
 
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
+    from ecurie.engine.devices import Compute
     from ecurie.engine.engine import Engine
+    from ecurie.engine.previews import Previews
+    from ecurie.jobs.doorbell import Doorbell
     from ecurie.jobs.store import JobStore
+    from ecurie.retention import Retention
     from ecurie.service import Service
 
 RAM_SHARE, VRAM_SHARE = 0.8, 0.9
@@ -103,14 +107,25 @@ def make_store(settings: Settings) -> JobStore:
     from ecurie.jobs.store import JobStore
 
     make_data_dir(settings)
-    return JobStore(settings.database_url)
+    return JobStore(settings.store_url)
 
 
-def make_service(settings: Settings, store: JobStore) -> Service:
+def make_doorbell(settings: Settings) -> Doorbell:
+    """Celery is imported here, where there is a broker."""
+    from ecurie.jobs.doorbell import NoBell
+
+    if settings.broker_url is None:
+        return NoBell()
+    from ecurie.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
-    limits = Limits(max_queue=settings.max_queue, max_pixels=settings.max_pixels)
+    limits = Limits(settings.max_queue, settings.max_pixels, settings.keep_outputs_days)
     pictures, file = make_pictures(settings), settings.reference_image
 
     def reference() -> PictureUse:
@@ -122,7 +137,17 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, make_outputs(settings), limits, pictures, default)
+    outputs = make_outputs(settings)
+    return Service(make_catalog(settings), store, doorbell, outputs, limits, pictures, default)
+
+
+def make_retention(settings: Settings, service: Service) -> Retention:
+    from ecurie.jobs.ended import EndedJobs
+    from ecurie.retention import Keep, Retention
+
+    keep = Keep(settings.keep_outputs_days, settings.keep_jobs_days, settings.keep_uploads_days)
+    ended = EndedJobs(service.store.database)
+    return Retention(ended, keep, service.outputs.remove, service.remove_old_pictures)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
@@ -144,7 +169,8 @@ def prepare_storage(settings: Settings) -> None:
     """See at the start that images and pictures can be kept. Raises SettingsError."""
     for place in (settings.outputs_place, settings.uploads_place):
         try:
-            open_storage(place, settings.s3_endpoint_url).prepare()
+            # With a broker, a worker of another machine may be writing there now.
+            open_storage(place, settings.s3_endpoint_url).prepare(alone=settings.broker_url is None)
         except (OSError, EcurieError) as error:
             remedy = error.remedy if isinstance(error, EcurieError) else None
             raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error
@@ -156,8 +182,12 @@ def picture_files(settings: Settings) -> PictureSource:
     return PictureSource(find, None if file is None else partial(find, str(file), REFERENCES))
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Loads torch, so it is called in the worker and by `ecurie generate` only."""
+def make_engine(settings: Settings, *, previews: bool = False) -> Engine:
+    """Loads torch, so it is called in the worker and by `ecurie generate` only. `previews`: somebody may see
+    them.
+
+    Raises SettingsError for a device or a preview decoder that cannot be used.
+    """
     with quick_imports():
         from ecurie.engine.devices import choose_compute, free_vram, limit_threads
         from ecurie.engine.engine import Engine
@@ -172,16 +202,27 @@ def make_engine(settings: Settings) -> Engine:
         vram=settings.vram_budget or int(free_vram(compute.device) * VRAM_SHARE),
         models=settings.max_resident_models,
     )
-    return Engine(compute, budgets, settings.verify_weights)
+    sketches = make_previews(settings, compute) if previews else None
+    return Engine(compute, budgets, settings.verify_weights, sketches)
+
+
+def make_previews(settings: Settings, compute: Compute) -> Previews:
+    from ecurie.engine.previews import Previews
+    from ecurie.engine.tiny_decoder import load_tiny_decoder
+
+    place = settings.preview_decoder
+    return Previews(None if place is None else load_tiny_decoder(place, compute))
 
 
 def worker_environments(settings: Settings) -> list[dict[str, str]]:
-    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine.
+    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine. With a broker,
+    `ecurie worker` starts them, here or elsewhere, unless a number is set.
 
     Raises SettingsError for more workers than CUDA devices.
     """
+    elsewhere = settings.broker_url is not None and settings.workers == "auto"
     shares = share_out(
-        settings.workers,
+        0 if elsewhere else settings.workers,
         settings.device,
         settings.threads,
         Machine(cuda_devices, usable_cores, lambda: settings.ram_budget or int(free_ram() * RAM_SHARE)),

@@ -19,14 +19,17 @@ EcurieError
 │   ├── AdapterMismatch          the file was made for another kind of model (422)
 │   ├── ManifestInvalid          an image or manifest that cannot be replayed (422)
 │   ├── JobFinished              too late to cancel (409)
+│   ├── JobStarted               too late to change its place in the queue (409)
 │   ├── Unauthorized             no or wrong API key (401)
 │   └── Forbidden                wrong Host or Origin (403)
 ├── ServiceError                 the service cannot do it now
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
+│   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
-│   └── NotReady                 no worker is alive yet (503)
+│   ├── NotReady                 no worker is alive yet (503)
+│   └── ServerUnreachable        no server answers the command line
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
 │   ├── SettingsError
@@ -147,6 +150,10 @@ class JobFinished(RequestError):
     code, status, title = "job-finished", 409, "The job has already ended"
 
 
+class JobStarted(RequestError):
+    code, status, title = "job-started", 409, "The job has already started"
+
+
 class Unauthorized(RequestError):
     code, status, title = "unauthorized", 401, "An API key is needed"
 
@@ -167,6 +174,10 @@ class StorageFull(ServiceError):
     code, status, title = "storage-full", 507, "No room left on the disk"
 
 
+class StoreUnavailable(ServiceError):
+    code, status, title = "store-unavailable", 503, "The job store does not answer"
+
+
 class StorageUnavailable(ServiceError):
     code, status, title = "storage-unavailable", 503, "The storage of images cannot be used"
 
@@ -177,6 +188,10 @@ class DownloadFailed(ServiceError):
 
 class NotReady(ServiceError):
     code, status, title = "not-ready", 503, "Not ready"
+
+
+class ServerUnreachable(ServiceError):
+    code, title = "server-unreachable", "No server answers"
 
 
 class SetupError(EcurieError):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState, PictureUse
+from ecurie.domain import GenerationRequest, Job, JobState, PictureUse, Priority
 from ecurie.errors import UnknownOutput
 from ecurie.first_use import resolve_or_defer
+from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
 from ecurie.images.storage import Storage, Stored
 from ecurie.images.uploads import Pictures
+from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
 from ecurie.requests.pictures import PictureSource, settle_picture
@@ -26,15 +30,16 @@ from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
 
-NORMAL_PRIORITY = 0
-WAITING_STATES = (JobState.QUEUED, *HELD_STATES)
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """`keep_outputs_days` is told where an image is gone; 0: none is removed."""
+
     max_queue: int
     max_pixels: int
+    keep_outputs_days: float = 0
 
 
 class Service:
@@ -42,6 +47,7 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
+        doorbell: Doorbell,
         outputs: Storage,
         limits: Limits,
         pictures: Pictures,
@@ -51,18 +57,19 @@ class Service:
         self.picture_source = PictureSource(
             partial(settle_picture, pictures=pictures), default_reference, pictures.content
         )
+        self._doorbell = doorbell
         self.outputs, self._limits = outputs, limits
 
-    def submit(self, body: GenerateBody) -> Job:
+    def submit(self, body: GenerateBody, owner: str = "") -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
 
         A job that needs files which its worker must download is checked by what the catalogue says.
 
-        Raises RequestError, QueueFull or StorageFull.
+        The queue is fair among owners. Raises RequestError, QueueFull or StorageFull.
         """
-        return self._queue(self.resolve(body))
+        return self._queue(self.resolve(body), Priority.named(body.priority), owner)
 
-    def replay(self, content: bytes) -> Job:
+    def replay(self, content: bytes, owner: str = "") -> Job:
         """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
         or the JSON of a manifest.
 
@@ -71,17 +78,21 @@ class Service:
         manifest = manifest_in(content)
         original = self.pictures.add(content, "image").use if is_image(content) else None
         find = partial(find_picture, pictures=self.pictures)
-        return self._queue(
-            replay(manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content)
+        request = replay(
+            manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content
         )
+        return self._queue(request, Priority.NORMAL, owner)
 
-    def _queue(self, request: GenerationRequest) -> Job:
-        return self.store.add(
+    def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
+        job = self.store.add(
             request,
-            priority=NORMAL_PRIORITY,
+            priority=priority,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
+            owner=owner,
         )
+        self._doorbell.ring([Ring(job.id, request.model)])
+        return job
 
     def resolve(self, body: GenerateBody) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
@@ -91,9 +102,11 @@ class Service:
         """What the prompts of a request become. Raises RequestError."""
         return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
 
-    def submit_cells(self, new: Sequence[New], sweep: str) -> None:
+    def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, owner: str) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
-        self.store.add_all(new, priority=NORMAL_PRIORITY, max_queue=self._limits.max_queue, sweep=sweep)
+        limit = self._limits.max_queue
+        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str) -> Job:
         return self.store.get(job_id)
@@ -101,8 +114,20 @@ class Service:
     def jobs(self, limit: int, state: JobState | None) -> list[Job]:
         return self.store.latest(limit, state)
 
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now."""
+        return self.store.changed_of(known)
+
     def cancel(self, job_id: str) -> Job:
         return self.store.cancel(job_id)
+
+    def set_priority(self, job_id: str, priority: Priority) -> Job:
+        """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
+        return self.store.set_priority(job_id, priority)
+
+    def workers(self) -> list[WorkerRow]:
+        """Those that are ready to run jobs or run one, on this machine and others."""
+        return self.store.workers.present()
 
     def adapter(self, adapter_id: str) -> InspectedAdapter:
         """What an adapter's file tells, checked against the default model.
@@ -115,10 +140,9 @@ class Service:
         """Those that nobody sent or used for so long (0: never) and that no job waits for."""
         old = set(self.pictures.older_than(days)) if days else set()
         if old:
-            waiting = (
-                job for state in WAITING_STATES for job in self.store.latest(self._limits.max_queue, state)
-            )
-            self.pictures.remove_all(old - {use.id for job in waiting for use in job.request.pictures})
+            needed = {use.id for request in self.store.unfinished() for use in request.pictures}
+            # Those used since the first look count as used: their jobs may be too new to be seen.
+            self.pictures.remove_all((old - needed).intersection(self.pictures.older_than(days)))
 
     def manifests(self, job_id: str) -> list[Manifest]:
         """Of the images of a job, also where they are not told in the images. Raises UnknownJob."""
@@ -136,9 +160,18 @@ class Service:
         usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
         found = self.outputs.find(filename) if usable else None
         if found is None:
-            raise UnknownOutput(f"there is no output '{filename[:100]}'")
+            raise self._no_output(filename)
         return found
 
     def read_output(self, filename: str) -> bytes:
         """Its content. Raises what `output` raises."""
         return self.outputs.read(self.output(filename).name)
+
+    def _no_output(self, filename: str) -> UnknownOutput:
+        days, asked = self._limits.keep_outputs_days, time_in(filename)
+        if days and asked is not None and datetime.now(UTC) - asked > timedelta(days=days):
+            return UnknownOutput(
+                f"the output '{filename[:100]}' was removed: images are kept for {days:g} days",
+                remedy="GET /jobs/{id}/manifests of its job and POST /replay make it again",
+            )
+        return UnknownOutput(f"there is no output '{filename[:100]}'")

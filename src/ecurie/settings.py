@@ -10,8 +10,10 @@ import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,15 +28,23 @@ from ecurie.errors import SettingsError, UnsafeBind
 
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
+BROKERS = ("redis", "rediss", "amqp", "amqps")
+POSTGRES_DRIVER = "postgresql+psycopg"
+POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", POSTGRES_DRIVER})
 DEFAULT_DATA_DIR = Path("~/.ecurie")
+
+
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
+    """`a,b` and `c` as `a`, `b`, `c`."""
+    return tuple(part.strip() for part in ",".join(values).split(",") if part.strip())
 
 
 def _split(value: object) -> object:
     """Of a list too: a flag that may be repeated may hold several names as well."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
-        value = ",".join(value)
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return split_names([value])
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return split_names(value)
     return value
 
 
@@ -91,10 +101,22 @@ class Settings(BaseSettings):
         le=PILLOWS_LIMIT,
         description="Most pixels of such a picture, all frames counted.",
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
+    )
     keep_uploads_days: float = Field(
-        30,
-        ge=0,
-        description="At start, pictures that were sent and not used for so long are removed; 0: never.",
+        30, ge=0, description="Pictures that were sent and not used for so long are removed; 0: never."
+    )
+    keep_outputs_days: float = Field(
+        0, ge=0, description="Images are removed so long after their job's end; 0: never."
+    )
+    keep_jobs_days: float = Field(
+        0, ge=0, description="Jobs are forgotten so long after their end, if their images may be; 0: never."
     )
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
@@ -131,6 +153,11 @@ class Settings(BaseSettings):
     reference_image: Path | None = Field(
         None, description="Picture that requests with ip_strength use when they bring none."
     )
+    previews: bool = Field(True, description="Show what a job draws while it draws: a small picture of it.")
+    preview_decoder: Path | None = Field(
+        None,
+        description="AutoencoderTiny, such as taesdxl, for sharper previews; default: a linear map.",
+    )
     outputs_url: str | None = Field(
         None,
         description="Where images go, and pictures that are sent: file:///folder or s3://bucket/prefix; "
@@ -141,7 +168,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
-    @field_validator("data_dir", "catalog", "settings_file", "reference_image")
+    @field_validator("data_dir", "catalog", "settings_file", "reference_image", "preview_decoder")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -166,6 +193,23 @@ class Settings(BaseSettings):
         if key is not None and not key.get_secret_value().strip():
             raise ValueError("is empty, which would leave the server open")
         return key
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value().partition("://")[0] not in BROKERS:
+            raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or not rest or scheme not in POSTGRES_SCHEMES:
+            raise ValueError("is not postgresql://USER:PASSWORD@HOST/NAME")
+        return SecretStr(f"{POSTGRES_DRIVER}://{rest}")
 
     @property
     def outputs_place(self) -> str:
@@ -196,17 +240,15 @@ class Settings(BaseSettings):
         return self.data_dir / "hashes.db"
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+    def store_url(self) -> str:
+        """Of the job database, as SQLAlchemy takes it; it may hold a password."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'ecurie.db'}"
+        return self.database_url.get_secret_value()
 
     @property
     def on_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def check_bind(self) -> None:
         """Raise UnsafeBind when others could reach the server without a key."""
@@ -214,6 +256,22 @@ class Settings(BaseSettings):
             raise UnsafeBind(
                 f"listening on {self.host} would let everyone on the network use this server",
                 remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
+            )
+
+    def check_reach(self) -> None:
+        """Raise SettingsError when workers of other machines could not use the job table.
+
+        A SQLite file is shared by locks and memory that no network file system keeps, so with a broker it is
+        enough only where the broker itself is of this machine, and its workers with it.
+        """
+        if self.broker_url is None or not self.store_url.startswith("sqlite"):
+            return
+        host = urlsplit(self.broker_url.get_secret_value()).hostname or "localhost"
+        if not is_loopback(host):
+            raise SettingsError(
+                f"with a broker on {host}, workers of several machines would share the SQLite file "
+                f"{self.data_dir / 'ecurie.db'}, which only processes of one machine can",
+                remedy="set ECURIE_DATABASE_URL to a PostgreSQL database, for the server and all workers",
             )
 
     def as_environment(self) -> dict[str, str]:
@@ -230,6 +288,19 @@ class Settings(BaseSettings):
         return variables
 
 
+SECRETS = frozenset({"api_key", "broker_url", "civitai_token", "database_url"})
+"""Settings that are no flags, and never shown: others could read them in the process list or a log."""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def load_settings(**flags: Any) -> Settings:
     """Settings from the flags that were given, the environment and the settings file.
 
@@ -243,8 +314,9 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "?"
         source = f"--{name.replace('_', '-')}" if name in given else _source_of(name)
+        got = "" if name in SECRETS else f" (got {first['input']!r})"
         raise SettingsError(
-            f"{source}: {first['msg']} (got {first['input']!r})",
+            f"{source}: {first['msg']}{got}",
             remedy="docs/api.md lists every setting",
         ) from error
     except tomllib.TOMLDecodeError as error:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ecurie.domain import GenerationRequest, Job, JobState
+from ecurie.domain import GenerationRequest, Job, JobState, Priority
 from ecurie.errors import JobFinished, RequestError
 from ecurie.images.grid import Tile, draw_grid
 from ecurie.jobs.schedule import stack_of
@@ -60,7 +60,7 @@ class Sweeps:
     def __init__(self, service: Service):
         self._service, self._store = service, SweepStore(service.store.database)
 
-    def submit(self, body: SweepBody) -> Sweep:
+    def submit(self, body: SweepBody, owner: str = "") -> Sweep:
         """Check every cell, then queue them all, or none.
 
         Raises RequestError naming the first cell that cannot be made, QueueFull or StorageFull.
@@ -70,7 +70,7 @@ class Sweeps:
         stored = self._store.add(settled.model_dump_json(exclude_unset=True))
         new = [New(found, stack_of(found), cell.number) for cell, found in switching_least(resolved)]
         try:
-            self._service.submit_cells(new, stored.id)
+            self._service.submit_cells(new, stored.id, Priority.named(body.priority), owner)
         except BaseException:
             self._store.remove(stored.id)
             raise

@@ -23,7 +23,7 @@ def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
     for place in (settings.models_dir, settings.workers_dir, settings.catalog_file):
         assert place.is_relative_to(tmp_path)
-    assert str(tmp_path) in settings.database_url
+    assert str(tmp_path) in settings.store_url
     assert settings.outputs_place == f"file://{tmp_path}/outputs"
     assert settings.uploads_place == f"file://{tmp_path}/uploads"
 
@@ -46,6 +46,25 @@ def test_a_wrong_flag_is_named(tmp_path: Path, flags: dict[str, object], named: 
 def test_an_empty_key_is_no_key(tmp_path: Path, key: str) -> None:
     with pytest.raises(SettingsError, match="leave the server open"):
         load_settings(data_dir=tmp_path, host="0.0.0.0", api_key=key)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_named_as_people_name_it(tmp_path: Path, scheme: str) -> None:
+    settings = load_settings(data_dir=tmp_path, database_url=f"{scheme}://me:s3cret@db.test/jobs")
+    assert settings.store_url == "postgresql+psycopg://me:s3cret@db.test/jobs"
+    assert "s3cret" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://me:s3cret@db.test/jobs", "s3cret", "postgresql://", "sqlite:///s3cret"]
+)
+def test_another_database_is_refused_without_showing_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ECURIE_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"ECURIE_DATABASE_URL: .*postgresql://USER") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +110,12 @@ def test_loopback_needs_no_key(tmp_path: Path, host: str) -> None:
 
 def test_a_child_process_sees_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = load_settings(
-        data_dir=tmp_path, port=1234, api_key="s3", allowed_hosts=("a.test", "b.test"), demo=True
+        data_dir=tmp_path,
+        port=1234,
+        api_key="s3",
+        database_url="postgres://a:b@c/d",
+        allowed_hosts=("a.test", "b.test"),
+        demo=True,
     )
     for name, value in parent.as_environment().items():
         monkeypatch.setenv(name, value)
@@ -140,3 +164,37 @@ def test_what_is_no_size_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_models_to_load_first_are_given_with_commas_or_several_flags(tmp_path: Path) -> None:
     assert load_settings(data_dir=tmp_path, preload=["a,b", "c"]).preload == ("a", "b", "c")
     assert load_settings(data_dir=tmp_path, preload=[]).preload == ()
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "filesystem://", "redis:/x"])
+def test_what_is_no_broker_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ECURIE_BROKER_URL", f"{url}?hunter2")
+    with pytest.raises(SettingsError, match="ECURIE_BROKER_URL") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("broker", "database", "fine"),
+    [
+        ("redis://10.0.0.5/0", None, False),
+        ("amqps://mq.example.org//", None, False),
+        ("redis://10.0.0.5/0", "postgresql://u:p@10.0.0.6/jobs", True),
+        ("redis://localhost/0", None, True),
+        ("redis:///0", None, True),
+        ("amqp://guest:guest@127.0.0.1:5672//", None, True),
+        (None, None, True),
+    ],
+)
+def test_a_job_table_that_other_machines_cannot_share_is_refused(
+    tmp_path: Path, broker: str | None, database: str | None, fine: bool
+) -> None:
+    settings = load_settings(data_dir=tmp_path, broker_url=broker, database_url=database)
+    if fine:
+        settings.check_reach()
+        return
+    with pytest.raises(SettingsError, match="SQLite") as caught:
+        settings.check_reach()
+    assert "ECURIE_DATABASE_URL" in (caught.value.remedy or "")

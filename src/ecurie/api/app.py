@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from fastapi import FastAPI
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
 
 
 def create_app(
     service: Service,
-    ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
+    forecasts: Forecasts,
     *,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str],
@@ -37,8 +38,9 @@ def create_app(
         redoc_url=None,
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
-    app.state.ready_workers = ready_workers
+    app.state.following = Following(service.changed_of)
     app.state.stopping = stopping
+    app.state.forecasts = forecasts
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
         app.include_router(routes.router)

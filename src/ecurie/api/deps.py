@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ecurie.api.following import Following
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
-
-POLL_SECONDS = 0.05
 
 
 def get_service(request: Request) -> Service:
@@ -17,10 +16,16 @@ def get_service(request: Request) -> Service:
     return service
 
 
-def get_workers(request: Request) -> list[dict[str, Any]]:
-    ready_workers: Callable[[], list[dict[str, Any]]] = request.app.state.ready_workers
-    return ready_workers()
+def get_forecasts(request: Request) -> Forecasts:
+    forecasts: Forecasts = request.app.state.forecasts
+    return forecasts
 
 
+def get_following(request: Request) -> Following:
+    following: Following = request.app.state.following
+    return following
+
+
+FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
-WorkersDep = Annotated[list[dict[str, Any]], Depends(get_workers)]
+ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]

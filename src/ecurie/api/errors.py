@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull
+from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def problem(error: EcurieError) -> ProblemResponse:
         field=getattr(error, "field", None),
         remedy=error.remedy,
     ).model_dump(exclude_none=True)
-    headers = {"Retry-After": "10"} if isinstance(error, QueueFull) else {}
+    headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return ProblemResponse(content, status_code=error.status, headers=headers)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of all state [ECURIE_DATA_DIR; ~/.ecurie].")]
+Url = Annotated[str | None, typer.Option(help="The server [http://ECURIE_HOST:ECURIE_PORT].")]
+JobId = Annotated[str, typer.Argument(help="As POST /generate and `ecurie jobs` tell it.")]
 CatalogPath = Annotated[Path | None, typer.Option("--catalog", help="Catalogue file [ECURIE_CATALOG].")]
 Demo = Annotated[bool | None, typer.Option("--demo", help="Use the bundled demo models [ECURIE_DEMO].")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N [ECURIE_DEVICE].")]

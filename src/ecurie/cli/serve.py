@@ -46,6 +46,12 @@ def serve(
     keep_uploads_days: Annotated[
         float | None, typer.Option(help="When pictures that nobody uses are removed; 0: never.")
     ] = None,
+    keep_outputs_days: Annotated[
+        float | None, typer.Option(help="When images are removed, after their job's end; 0: never.")
+    ] = None,
+    keep_jobs_days: Annotated[
+        float | None, typer.Option(help="When jobs are forgotten, after their end; 0: never.")
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Runs of a job whose worker keeps dying.")] = None,
     lease_seconds: Annotated[float | None, typer.Option(help="When a silent worker loses its job.")] = None,
     max_overtake_seconds: Annotated[
@@ -79,6 +85,12 @@ def serve(
     reference_image: Annotated[
         Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
     ] = None,
+    previews: Annotated[
+        bool | None, typer.Option("--previews/--no-previews", help="Small pictures of what a job draws.")
+    ] = None,
+    preview_decoder: Annotated[
+        Path | None, typer.Option(help="AutoencoderTiny for previews, a folder or file.")
+    ] = None,
     outputs_url: Annotated[
         str | None, typer.Option(help="Where images go: file:///folder or s3://bucket/prefix.")
     ] = None,
@@ -87,7 +99,7 @@ def serve(
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Serve the HTTP interface. Every setting but ECURIE_API_KEY and ECURIE_CIVITAI_TOKEN is a flag."""
+    """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
     from ecurie.bootstrap import configure_logging, make_data_dir
     from ecurie.locks import ProcessLock
@@ -95,6 +107,7 @@ def serve(
 
     settings = load_settings(**flags_given)
     settings.check_bind()
+    settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
@@ -128,16 +141,31 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store, preloaded, prepare_storage, worker_environments
+    from ecurie.bootstrap import (
+        make_doorbell,
+        make_retention,
+        make_service,
+        make_store,
+        preloaded,
+        prepare_storage,
+        worker_environments,
+    )
+    from ecurie.images.files import discard_runs
+    from ecurie.jobs.forecasts import Forecasts
+    from ecurie.jobs.leases import HeldJob
     from ecurie.supervisor import Supervisor, WorkerOptions
 
     prepare_storage(settings)
     store = make_store(settings)
-    service = make_service(settings, store)
-    service.remove_old_pictures(settings.keep_uploads_days)
+    doorbell = make_doorbell(settings)
+    service = make_service(settings, store, doorbell)
+    retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
+
+    def discard(held: HeldJob) -> None:
+        discard_runs(service.outputs, store.get(held.id), range(1, held.attempt + 1))
 
     def give_up() -> None:
         setup_failed.set()
@@ -150,11 +178,11 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
-    supervisor = Supervisor(options, store, give_up)
+    supervisor = Supervisor(options, store, doorbell, discard, give_up)
     app = create_app(
         service,
-        supervisor.ready_workers,
         lambda: server.should_exit,
+        Forecasts(store.database, store.workers.names, settings.max_overtake_seconds),
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),
@@ -176,6 +204,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
+    retention.start()
     print(_welcome(settings), file=sys.stderr, flush=True)
     try:
         server.run(sockets=[listener])
@@ -184,7 +213,9 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        retention.stop()
         supervisor.stop()
+        doorbell.close()
         store.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
@@ -195,11 +226,12 @@ def _welcome(settings: Settings) -> str:
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
     place = settings.outputs_place.removeprefix("file://")
+    workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {place}
+Images are written to {place}{workers}
 """

@@ -1,6 +1,16 @@
 """The frozen types that flow through Écurie, from a checked request to its result."""
 
-from ecurie.domain.jobs import FINAL_STATES, HELD_STATES, Job, JobFailure, JobState, Progress
+from ecurie.domain.jobs import (
+    FINAL_STATES,
+    HELD_STATES,
+    Job,
+    JobFailure,
+    JobState,
+    Preview,
+    Priority,
+    PriorityName,
+    Progress,
+)
 from ecurie.domain.requests import (
     SEED_LIMIT,
     Acceleration,
@@ -53,6 +63,9 @@ __all__ = [
     "ModelFile",
     "Original",
     "PictureUse",
+    "Preview",
+    "Priority",
+    "PriorityName",
     "Progress",
     "Replay",
     "Setup",

@@ -9,15 +9,16 @@ from typing import Any
 
 from PIL import Image
 
-from ecurie.domain import Acceleration, GenerationRequest, Hires
+from ecurie.domain import Acceleration, GenerationRequest, Hires, Preview
 from ecurie.engine.image_encoder import ReferenceEmbeds
 from ecurie.engine.prompts import Conditioning
 from ecurie.engine.schedulers import make_scheduler, noise_schedule
 from ecurie.images.fitting import blurred, fit, mask_of
 from ecurie.images.incoming import ReadPicture, read_here, read_picture, to_rgb
 
-StepListener = Callable[[str, int], None]
-"""Told the phase and how many of the image's steps are done; may raise to stop the work."""
+StepListener = Callable[[str, int, Preview | None], None]
+"""Told the phase, how many of the image's steps are done, and sometimes how it looks by now; may raise to
+stop the work."""
 
 
 @dataclass(frozen=True, slots=True)

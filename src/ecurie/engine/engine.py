@@ -15,7 +15,16 @@ from typing import Any
 
 import ecurie
 from ecurie.adapters.parallel import CHECK_SECONDS, Check, go_on
-from ecurie.domain import GenerationRequest, ImageFile, JobResult, Progress, Setup, StackReport, Timings
+from ecurie.domain import (
+    GenerationRequest,
+    ImageFile,
+    JobResult,
+    Preview,
+    Progress,
+    Setup,
+    StackReport,
+    Timings,
+)
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.ahead import get_ready
 from ecurie.engine.devices import Compute
@@ -25,11 +34,12 @@ from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step, peak
 from ecurie.engine.need import ModelNeed
 from ecurie.engine.placement import Placement
+from ecurie.engine.previews import Previews
 from ecurie.engine.prompt_cache import PromptCache, encode_request, prompt_key
 from ecurie.engine.references import Prepared, References, adapter_bytes
 from ecurie.engine.residency import Budgets, Residency, Resident
 from ecurie.engine.stack import ReadStack, Stacks, apply_stack
-from ecurie.errors import LeaseLost, WeightsDrifted
+from ecurie.errors import WeightsDrifted
 from ecurie.formats.checkpoint import Checkpoint, files_of, read_checkpoint
 from ecurie.formats.inventory import Part
 from ecurie.formats.model_files import begin_hashing, configuration_sha256, model_files
@@ -45,12 +55,19 @@ Listener = Callable[[Progress], None]
 class Engine:
     """Makes images, one request at a time."""
 
-    def __init__(self, compute: Compute, budgets: Budgets, verify_weights: bool = False):
+    def __init__(
+        self,
+        compute: Compute,
+        budgets: Budgets,
+        verify_weights: bool = False,
+        previews: Previews | None = None,
+    ):
         self._compute, self._budgets, self._verify_weights = compute, budgets, verify_weights
         self._residency = Residency(compute, budgets)
         self._stacks = Stacks()
         self._references = References(compute)
         self._prompts = PromptCache()
+        self._previews = previews
 
     def run(
         self,
@@ -109,12 +126,18 @@ class Engine:
         published = model.checkpoint.parts.scheduler_config
         images: list[ImageFile] = []
         warnings: dict[str, None] = {}
+        sketcher = self._previews.of(model, placement) if self._previews else None
         try:
             for index in range(request.num_images):
                 drawing = drawing_of(request, index, run.picture, published, conditioning, embeds)
                 with self._references.at_work(prepared, model, step):
                     drawn = pipelines.draw(
-                        model, self._compute, placement, drawing, _steps_of(request, index, run.listen)
+                        model,
+                        self._compute,
+                        placement,
+                        drawing,
+                        _steps_of(request, index, run.listen),
+                        sketcher,
                     )
                 clock.lap()
                 run.wait_for_hashes()
@@ -122,9 +145,6 @@ class Engine:
                 images.append(run.outputs.save(drawn.image, request, index, setup))
                 warnings |= dict.fromkeys(drawn.warnings)
                 timings = _added(timings, drawn, clock.lap())
-        except LeaseLost:
-            # The files, of the same names, are the new owner's now.
-            raise
         except BaseException:
             run.outputs.discard(images)
             raise
@@ -261,8 +281,10 @@ def _refuse_drifted(model: Model) -> None:
 def _steps_of(request: GenerationRequest, index: int, listen: Listener) -> StepListener:
     before = index * request.steps_an_image
 
-    def on_step(phase: str, step: int) -> None:
-        listen(Progress(phase, before + step, request.total_steps))
+    def on_step(phase: str, step: int, preview: Preview | None) -> None:
+        if preview is not None:
+            preview = dataclasses.replace(preview, step=before + step)
+        listen(Progress(phase, before + step, request.total_steps, preview=preview))
 
     return on_step
 

@@ -44,8 +44,10 @@ def parse_compel(prompt: str) -> Sections:
             remedy="use fewer, or A1111's syntax",
         )
     short = _Shortened(re.sub(r",(\S)", r", \1", prompt))
+    if short.plain:
+        return (Section(((Fragment(short.words().back(short.text), 1.0),),)),)
     try:
-        parsed = _grammar().PromptParser().parse_conjunction(short.text)
+        parsed = _parser().parse_conjunction(short.text)
     except Exception as error:
         # Its parser has no error class of its own: marks it cannot read end in anything, IndexError too.
         raise InvalidRequest(f"it cannot be read ({_told(error)})", remedy=REMEDY) from error
@@ -63,6 +65,11 @@ def _told(error: Exception) -> str:
 
 
 @cache
+def _parser() -> Any:
+    """To put it together takes as long as to read a short prompt."""
+    return _grammar().PromptParser()
+
+
 def _grammar() -> ModuleType:
     # Without memoization the grammar takes five times longer for each level of brackets: 4.5 s for
     # "((((((a))))))", hours for ten levels.
@@ -113,6 +120,11 @@ class _Shortened:
         if run:
             self._runs.append(" ".join(run))
             yield self._stand_in
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no mark at all: what the grammar makes of that is known."""
+        return self.text == self._stand_in
 
     def words(self) -> _Words:
         return _Words(self._stand_in, self._runs)

@@ -90,6 +90,9 @@ class ObjectStore:
         with self._reached():
             self.files.rm_file(self._path(name))
 
+    def discard(self, name: str) -> None:
+        self.remove(name)
+
     def all(self) -> Iterator[Stored]:
         try:
             with self._reached():
@@ -101,7 +104,7 @@ class ObjectStore:
             if stored is not None and is_plain(stored.name):
                 yield stored
 
-    def prepare(self) -> None:
+    def prepare(self, *, alone: bool) -> None:
         name = f"ecurie-{uuid.uuid4().hex}"
         self.write_whole(name, lambda file: file.write(b"ecurie sees whether it may write here"))
         self.remove(name)

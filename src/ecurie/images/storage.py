@@ -15,7 +15,7 @@ from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ecurie.errors import SettingsError
-from ecurie.images.whole_files import remove_partial_files, write_whole
+from ecurie.images.whole_files import remove_partial_files, remove_whole_or_partial, write_whole
 
 Write = Callable[[IO[bytes]], object]
 
@@ -56,11 +56,15 @@ class Storage(Protocol):
     def remove(self, name: str) -> None:
         """What is not there is no error."""
 
+    def discard(self, name: str) -> None:
+        """Remove it, and what killed processes left of it half written."""
+
     def all(self) -> Iterator[Stored]:
         """Every file, in any order."""
 
-    def prepare(self) -> None:
-        """At start: see that files can be kept here, and remove what a killed process left half written."""
+    def prepare(self, *, alone: bool) -> None:
+        """At start: see that files can be kept here. Where nobody else writes now (`alone`), remove what a
+        killed process left half written."""
 
 
 def is_plain(name: str) -> bool:
@@ -99,13 +103,17 @@ class LocalFolder:
     def remove(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
 
+    def discard(self, name: str) -> None:
+        remove_whole_or_partial(self.folder / name)
+
     def all(self) -> Iterator[Stored]:
         if self.folder.is_dir():
             yield from (found for name in os.listdir(self.folder) if (found := self.find(name)))
 
-    def prepare(self) -> None:
+    def prepare(self, *, alone: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_partial_files(self.folder)
+        if alone:
+            remove_partial_files(self.folder)
 
 
 def open_storage(url: str, s3_endpoint_url: str | None = None) -> Storage:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ecurie.domain import GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
+from ecurie.domain import GenerationRequest, Job, JobFailure, JobResult, JobState, Priority, Progress
 
 REQUEST, RESULT, FAILURE = TypeAdapter(GenerationRequest), TypeAdapter(JobResult), TypeAdapter(JobFailure)
 ADAPTERS: dict[type, TypeAdapter[Any]] = {GenerationRequest: REQUEST, JobResult: RESULT, JobFailure: FAILURE}
@@ -29,6 +29,7 @@ def to_job(row: Any, position: int | None) -> Job:
         created_at=_moment(row["created_at"]),
         started_at=row["started_at"] and _moment(row["started_at"]),
         finished_at=row["finished_at"] and _moment(row["finished_at"]),
+        priority=Priority(row["priority"]),
         attempts=row["attempts"],
         queue_position=position,
         progress=Progress(row["phase"], row["step"], row["total"], row["bytes_done"], row["bytes_total"]),

@@ -12,8 +12,9 @@ from ecurie.domain import GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queued job. Higher `priority` goes first; `seq` is the order of arrival. `overtaken_at` is when, in
-    seconds, a later job of its priority first went before it."""
+    """A queued job. Higher `priority` goes first, then lower `turn`, which is fair among owners (turns.py);
+    `seq` is the order of arrival. `overtaken_at` is when, in seconds, a later job of its priority first went
+    before it."""
 
     id: str
     seq: int
@@ -21,6 +22,12 @@ class Waiting:
     model: str
     stack: str
     overtaken_at: float | None = None
+    turn: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its order among jobs of its priority."""
+        return self.turn, self.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +44,20 @@ class Held:
 
 
 def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: float) -> Waiting | None:
-    """Of the highest priority: the stack that the worker holds, then its model, then the oldest.
+    """Of the highest priority: the stack that the worker holds, then its model, then the first in turn.
 
-    A worker that has held a model for `max_overtake` seconds goes to the model of the oldest job; on a model,
-    a job that another stack has overtaken for so long goes first. So affinity may delay a job, never starve
-    it, and in a long queue each model still gets a visit of that length (docs/scheduling.md).
+    A worker that has held a model for `max_overtake` seconds goes to the model of the first in turn; on a
+    model, a job that another stack has overtaken for so long goes first. So affinity may delay a job, never
+    starve it, and in a long queue each model still gets a visit of that length (docs/scheduling.md). With 0
+    there is no affinity: strictly by turn.
     """
     if not waiting:
         return None
     top = max(job.priority for job in waiting)
-    candidates = sorted((job for job in waiting if job.priority == top), key=lambda job: job.seq)
+    candidates = sorted((job for job in waiting if job.priority == top), key=lambda job: job.place)
     visited = [job for job in candidates if job.model == held.model]
-    if not visited or (now - held.since >= max_overtake and candidates[0].model != held.model):
+    visit_is_over = now - held.since >= max_overtake and candidates[0].model != held.model
+    if max_overtake == 0 or not visited or visit_is_over:
         return candidates[0]
     first = visited[0]
     if first.overtaken_at is not None and now - first.overtaken_at >= max_overtake:

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState
-from ecurie.errors import JobFinished, QueueFull, StorageFull, UnknownJob
+from ecurie.errors import JobFinished, JobStarted, QueueFull, UnknownJob
 from ecurie.jobs.claims import Claims
-from ecurie.jobs.database import Writes, open_database
+from ecurie.jobs.database import client_connection, open_database
 from ecurie.jobs.leases import Leases
-from ecurie.jobs.rows import to_job, to_json
+from ecurie.jobs.previews import with_previews
+from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
+from ecurie.jobs.turns import queue_for, turns_from
+from ecurie.jobs.workers import Workers
+from ecurie.jobs.writes import watch_writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -44,73 +48,95 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
-        self._writes = Writes(self.database)
+        self.workers = Workers(self.database)
+        self._writes = watch_writes(self.database)
 
     def close(self) -> None:
         self._writes.close()
         self.database.dispose()
 
     def changed(self) -> bool:
-        """Whether anything was written since this was asked last; an eighth of the work of a claim."""
+        """Whether anything was written since this was asked last; far less work than a claim."""
         return self._writes.seen()
 
-    def add(self, request: GenerationRequest, *, priority: int, stack: str, max_queue: int) -> Job:
-        """Store a queued job; it survives a power cut once this returns. Raises QueueFull or StorageFull."""
-        (job_id,) = self.add_all([New(request, stack)], priority=priority, max_queue=max_queue)
+    def add(
+        self, request: GenerationRequest, *, priority: int, stack: str, max_queue: int, owner: str = ""
+    ) -> Job:
+        """Store a queued job; it survives a power cut once this returns.
+
+        Raises QueueFull, StorageFull or StoreUnavailable.
+        """
+        (job_id,) = self.add_all([New(request, stack)], priority=priority, max_queue=max_queue, owner=owner)
         return self.get(job_id)
 
     def add_all(
-        self, new: Sequence[New], *, priority: int, max_queue: int, sweep: str | None = None
+        self,
+        new: Sequence[New],
+        *,
+        priority: int,
+        max_queue: int,
+        owner: str = "",
+        sweep: str | None = None,
     ) -> list[str]:
-        """Store queued jobs, all or none; returns their ids. Raises QueueFull or StorageFull."""
-        rows = [_row(one, priority, sweep) for one in new]
-        try:
-            with self.database.connect() as connection:
-                queued = connection.execute(_count(JobState.QUEUED)).scalar_one()
-                if queued + len(rows) > max_queue:
-                    raise QueueFull(
-                        f"{queued} jobs are waiting already", remedy="try again when some have finished"
-                    )
+        """Store queued jobs, all or none; returns their ids. `owner` is whose they are, '' for nobody's in
+        particular. Raises QueueFull, StorageFull or StoreUnavailable."""
+        with client_connection(self.database) as connection:
+            queued, turn = queue_for(connection, owner, priority)
+            if queued + len(new) > max_queue:
+                raise QueueFull(
+                    f"{queued} jobs are waiting already", remedy="try again when some have finished"
+                )
+            shared = {"priority": priority, "owner": owner, "sweep": sweep}
+            turns = turns_from(turn, (one.request.total_steps for one in new))
+            rows = [{**_row(one), **shared, "turn": turn} for one, turn in zip(new, turns, strict=True)]
+            if len(rows) == 1:
+                connection.execute(jobs.insert(), rows)
+            else:
+                # One statement, so that all or none are there.
                 connection.execute(jobs.insert().values(rows))
-        except sql.exc.OperationalError as error:
-            if "full" in str(error.orig):
-                raise StorageFull("no room to store the job", remedy="free some disk space") from error
-            raise
         return [row["id"] for row in rows]
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        with self.database.connect() as connection:
-            row = connection.execute(sql.select(jobs).where(jobs.c.id == job_id)).mappings().first()
-            if row is None:
-                raise UnknownJob(f"there is no job '{job_id}'")
-            return to_job(row, self._position(connection, row))
+        found = self._read(ONE, {"id": job_id}, previews=True)
+        if not found:
+            raise UnknownJob(f"there is no job '{job_id}'")
+        return found[0]
 
     def latest(self, limit: int, state: JobState | None) -> list[Job]:
         """The newest jobs first."""
-        query = sql.select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
-        if state is not None:
-            query = query.where(jobs.c.state == state)
-        with self.database.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-            return [to_job(row, self._position(connection, row)) for row in rows]
+        query = WHOLE.order_by(jobs.c.seq.desc()).limit(limit)
+        return self._read(query if state is None else query.where(jobs.c.state == state))
+
+    def changed_of(self, known: Sequence[Job]) -> list[Job]:
+        """Those of these jobs that changed, as they are now. Far less work than to read them all."""
+        before = {job.id: _followed(job) for job in known}
+        query = sql.select(jobs.c.id, jobs.c.seq, *FOLLOWED).where(jobs.c.id.in_(before))
+        with client_connection(self.database) as connection:
+            rows = connection.execute(query).all()
+            queued = [row.seq for row in rows if row.state == JobState.QUEUED]
+            places = {row.seq: row.position for row in connection.execute(_positions(queued))}
+        changed = [row.id for row in rows if before[row.id] != (*row[2:], places.get(row.seq))]
+        return self._read(WHOLE.where(jobs.c.id.in_(changed)), previews=True) if changed else []
+
+    def unfinished(self) -> Iterator[GenerationRequest]:
+        """The requests of all jobs that wait or run."""
+        query = sql.select(jobs.c.request).where(jobs.c.state.in_({JobState.QUEUED, *HELD_STATES}))
+        with client_connection(self.database) as connection:
+            for request in connection.execute(query).scalars():
+                yield REQUEST.validate_json(request)
 
     def cells(self, sweep: str) -> list[Job]:
         """A sweep's jobs, in the order of its cells."""
-        query = sql.select(jobs).where(jobs.c.sweep == sweep).order_by(jobs.c.cell)
-        with self.database.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-            return [to_job(row, self._position(connection, row)) for row in rows]
+        return self._read(WHOLE.where(jobs.c.sweep == sweep).order_by(jobs.c.cell))
 
-    def _position(self, connection: sql.Connection, row: Any) -> int | None:
-        """1 is next, by priority and arrival (affinity may change the order)."""
-        if row["state"] != JobState.QUEUED:
-            return None
-        before = sql.or_(
-            jobs.c.priority > row["priority"],
-            sql.and_(jobs.c.priority == row["priority"], jobs.c.seq < row["seq"]),
-        )
-        return connection.execute(_count(JobState.QUEUED).where(before)).scalar_one() + 1
+    def _read(
+        self, query: sql.Select[Any], values: dict[str, Any] | None = None, *, previews: bool = False
+    ) -> list[Job]:
+        with client_connection(self.database) as connection:
+            rows = connection.execute(query, values).mappings()
+            found = [to_job(row, row["position"]) for row in rows]
+            return with_previews(connection, found) if previews else found
 
     def cancel(self, job_id: str) -> Job:
         """A queued job is cancelled now, a held one when its worker reads the flag.
@@ -128,26 +154,46 @@ class JobStore:
                 phase=sql.case((queued, "cancelled"), else_=jobs.c.phase),
             )
         )
-        with self.database.connect() as connection:
+        with client_connection(self.database) as connection:
             changed = connection.execute(query).rowcount
         job = self.get(job_id)
         if not changed:
             raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
         return job
 
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Move a queued job to another class, as if it came now.
+
+        Raises UnknownJob, JobStarted or JobFinished.
+        """
+        with client_connection(self.database) as connection:
+            owner = connection.execute(sql.select(jobs.c.owner).where(jobs.c.id == job_id)).scalar()
+            _, turn = queue_for(connection, owner or "", priority)
+            query = (
+                sql.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED, jobs.c.priority != priority)
+                .values(priority=priority, turn=turn, overtaken_at=None)
+            )
+            connection.execute(query)
+        job = self.get(job_id)
+        if job.state.ended:
+            raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
+        if job.state is not JobState.QUEUED:
+            raise JobStarted(f"job {job_id} runs already")
+        return job
+
     def counts(self) -> dict[str, int]:
         """Jobs by state."""
         query = sql.select(jobs.c.state, sql.func.count()).group_by(jobs.c.state)
-        with self.database.connect() as connection:
+        with client_connection(self.database) as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state.value: found.get(state.value, 0) for state in JobState}
 
 
-def _row(new: New, priority: int, sweep: str | None) -> dict[str, Any]:
+def _row(new: New) -> dict[str, Any]:
     return {
         "id": uuid.uuid4().hex,
         "state": JobState.QUEUED,
-        "priority": priority,
         "model": new.request.model,
         "stack": new.stack,
         "request": to_json(new.request),
@@ -157,10 +203,46 @@ def _row(new: New, priority: int, sweep: str | None) -> dict[str, Any]:
         "phase": "queued",
         "step": 0,
         "total": new.request.total_steps,
-        "sweep": sweep,
         "cell": new.cell,
     }
 
 
-def _count(state: JobState) -> sql.Select[int]:
-    return sql.select(sql.func.count()).select_from(jobs).where(jobs.c.state == state)
+def _position() -> sql.Label[int | None]:
+    """Of the row: 1 is next, by priority and turn (affinity may change the order); NULL when not queued.
+
+    Two counts, each of a stretch of an index, are much faster than one with an OR.
+    """
+    other = jobs.alias()
+    queued = sql.select(sql.func.count()).where(other.c.state == sql.literal_column("'queued'"))
+    more_urgent = queued.where(other.c.priority > jobs.c.priority)
+    earlier = queued.where(
+        other.c.priority == jobs.c.priority,
+        sql.tuple_(other.c.turn, other.c.seq) < sql.tuple_(jobs.c.turn, jobs.c.seq),
+    )
+    before = [count.correlate(jobs).scalar_subquery() for count in (more_urgent, earlier)]
+    return sql.case((jobs.c.state == JobState.QUEUED, before[0] + before[1] + 1)).label("position")
+
+
+POSITION = _position()
+FOLLOWED = (
+    jobs.c.state, jobs.c.attempts, jobs.c.priority, jobs.c.phase,
+    jobs.c.step, jobs.c.total, jobs.c.bytes_done, jobs.c.bytes_total,
+)  # fmt: skip
+
+
+def _followed(job: Job) -> tuple[Any, ...]:
+    """What the columns FOLLOWED (but the id) and the position say of a job."""
+    told = job.progress
+    progress = (told.phase, told.step, told.total, told.bytes_done, told.bytes_total)
+    return (job.state, job.attempts, job.priority, *progress, job.queue_position)
+
+
+def _positions(seqs: Sequence[int]) -> sql.Select[tuple[int, int]]:
+    """(seq, position) of queued jobs: one pass through the queue, for many of them."""
+    place = sql.func.row_number().over(order_by=(jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq))
+    queue = sql.select(jobs.c.seq, place.label("position")).where(jobs.c.state == JobState.QUEUED).subquery()
+    return sql.select(queue.c.seq, queue.c.position).where(queue.c.seq.in_(seqs))
+
+
+WHOLE = sql.select(jobs, POSITION)
+ONE = WHOLE.where(jobs.c.id == sql.bindparam("id"))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sql
 
 from ecurie.errors import UnknownSweep
+from ecurie.jobs.database import client_connection
 from ecurie.jobs.table import sweeps
 
 
@@ -31,18 +32,18 @@ class SweepStore:
     def add(self, definition: str) -> StoredSweep:
         """Stored before its jobs: one that has none was never accepted."""
         sweep_id, now = uuid.uuid4().hex, time.time()
-        with self._database.connect() as connection:
+        with client_connection(self._database) as connection:
             connection.execute(sweeps.insert().values(id=sweep_id, definition=definition, created_at=now))
         return StoredSweep(sweep_id, definition, datetime.fromtimestamp(now, UTC))
 
     def remove(self, sweep_id: str) -> None:
-        with self._database.connect() as connection:
+        with client_connection(self._database) as connection:
             connection.execute(sweeps.delete().where(sweeps.c.id == sweep_id))
 
     def get(self, sweep_id: str) -> StoredSweep:
         """Raises UnknownSweep."""
         query = sql.select(sweeps).where(sweeps.c.id == sweep_id)
-        with self._database.connect() as connection:
+        with client_connection(self._database) as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
             raise UnknownSweep(f"there is no sweep '{sweep_id[:100]}'")

@@ -1,10 +1,27 @@
-"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
+"""The tables of jobs, previews, sweeps and workers. What a scheduler must see is in columns, what only people
+read is JSON."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 metadata = MetaData()
+# Written out, not bound: a database uses a partial index only where it sees the condition.
+NOT_CANCELLED = text("state <> 'cancelled'")
 
 jobs = Table(
     "jobs",
@@ -27,14 +44,36 @@ jobs = Table(
     Column("phase", String(40), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total", Integer, nullable=False),
+    Column("drawing_at", Float),
     Column("bytes_done", BigInteger),
     Column("bytes_total", BigInteger),
     Column("result", Text),
     Column("failure", Text),
     Column("sweep", String(32)),
     Column("cell", Integer),
-    Index("jobs_by_state", "state", "priority", "seq"),
+    Column("owner", String(64), nullable=False, server_default=""),
+    Column("turn", BigInteger, nullable=False, server_default="0"),
+    Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
+    Index(
+        "jobs_by_owner",
+        "owner",
+        "priority",
+        "turn",
+        sqlite_where=NOT_CANCELLED,
+        postgresql_where=NOT_CANCELLED,
+    ),
+    Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
+)
+
+previews = Table(
+    "previews",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("written_at", Float, nullable=False),
 )
 
 sweeps = Table(
@@ -43,4 +82,21 @@ sweeps = Table(
     Column("id", String(32), primary_key=True),
     Column("definition", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("dtype", String(40), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("job", String(32)),
+    Column("memory", Text, nullable=False),
+    Column("on_disk", Text, nullable=False),
+    Column("rung_for", Text),
 )

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ecurie.adapter_stack import MAX_ADAPTERS, LoraBody, Name, plain_text
 from ecurie.catalog.schedulers import MODEL_DEFAULT
-from ecurie.domain import SEED_LIMIT, Acceleration
+from ecurie.domain import SEED_LIMIT, Acceleration, PriorityName
 from ecurie.formats.prompt_syntax import Wanted
 
 MAX_PROMPT = 10_000
@@ -132,3 +132,4 @@ class GenerateBody(BaseModel):
     format: Literal["png", "webp", "jpeg"] = Field("png", description="Of the images' files.")
     quality: int = Field(90, ge=1, le=100, description="Of webp and jpeg; webp of 100 is without loss.")
     metadata: bool = Field(True, description="Write into the images how they were made.")
+    priority: PriorityName = Field("normal", description="A job of a higher class goes before all others.")

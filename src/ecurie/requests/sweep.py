@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecurie.adapter_stack import Name
+from ecurie.domain import PriorityName
 from ecurie.errors import InvalidRequest
 from ecurie.mistakes import first_mistake
 from ecurie.requests.body import GenerateBody
@@ -20,8 +21,8 @@ from ecurie.requests.pictures import FindPicture, keep_pictures
 MOST_CELLS = 100
 LORA = "lora:"
 REPLACE = "prompt_replace"
-FIXED = frozenset({"loras", "num_images"})
-"""What a cell cannot vary: the stack as a whole, and how many pictures it has."""
+FIXED = frozenset({"loras", "num_images", "priority"})
+"""What a cell cannot vary: the stack as a whole, how many pictures it has, and how urgent it is."""
 
 Value = Annotated[str, Field(max_length=10_000)] | bool | int | float | None
 
@@ -64,11 +65,14 @@ class SweepBody(BaseModel):
     request: GenerateBody
     x: AxisBody
     y: AxisBody | None = None
+    priority: PriorityName = Field("batch", description="Of its jobs.")
 
     @model_validator(mode="after")
     def _check(self) -> SweepBody:
         if self.request.num_images != 1:
             raise ValueError("a cell has one picture: leave 'num_images' out, or use an axis of seeds")
+        if "priority" in self.request.model_fields_set:
+            raise ValueError("'priority' is the sweep's, beside 'request'")
         if self.y and self.y.field == self.x.field and self.x.field != REPLACE:
             raise ValueError(f"both axes vary '{self.x.field}'")
         count = len(self.x.values) * (len(self.y.values) if self.y else 1)

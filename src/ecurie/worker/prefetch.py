@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from ecurie.domain import GenerationRequest
 from ecurie.jobs.claims import Claims
 from ecurie.jobs.schedule import Held
+from ecurie.requests.placing import is_placed
 
 log = logging.getLogger(__name__)
 AHEAD = 3
@@ -32,10 +33,17 @@ class Stopped(Exception):
 
 class Prefetcher:
     """`get_ready` gets one request's files ready; it is called on the prefetcher's own thread, and calls its
-    second argument to hear whether to go on."""
+    second argument to hear whether to go on. `models` are those that the worker serves (None: all)."""
 
-    def __init__(self, claims: Claims, get_ready: GetReady, max_overtake: float):
+    def __init__(
+        self,
+        claims: Claims,
+        get_ready: GetReady,
+        max_overtake: float,
+        models: Callable[[], Collection[str] | None] = lambda: None,
+    ):
         self._claims, self._get_ready, self._max_overtake = claims, get_ready, max_overtake
+        self._models = models
         self._held = Held()
         self._drawing: Callable[[], bool] = lambda: False
         self._running = threading.Event()
@@ -67,8 +75,11 @@ class Prefetcher:
 
     def _look(self) -> None:
         self._check()
-        for job_id, request in self._claims.upcoming(self._held, AHEAD, max_overtake=self._max_overtake):
-            if job_id in self._done or request.unsettled:
+        upcoming = self._claims.upcoming(
+            self._held, AHEAD, max_overtake=self._max_overtake, models=self._models()
+        )
+        for job_id, request in upcoming:
+            if job_id in self._done or request.unsettled or not is_placed(request):
                 continue
             began = time.monotonic()
             try:

@@ -34,13 +34,21 @@ class Reporter:
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
         now = time.monotonic()
-        if progress.phase == self._phase and now - self._reported_at < REPORT_SECONDS:
-            self._claims.check(self._claim)
+        recent = now - self._reported_at < REPORT_SECONDS
+        if progress.phase == self._phase and recent and progress.preview is None:
+            self._tell(self._claims.check)
             return
-        self._claims.report(self._claim, progress)
+        self._tell(lambda claim: self._claims.report(claim, progress))
         if progress.phase != self._phase:
             self._announce()
         self._phase, self._reported_at = progress.phase, now
+
+    def _tell(self, tell: Callable[[Claim], None]) -> None:
+        """A store that does not answer now stops no job: its end is written when the store is back."""
+        try:
+            tell(self._claim)
+        except OperationalError as error:
+            log.warning("job %s: the store cannot be told or asked now: %s", self._claim.job.id, error.orig)
 
     def check(self) -> None:
         """Between reports, as often as one likes: a sign of life, and whether to go on.
@@ -53,8 +61,4 @@ class Reporter:
         self._checked_at = self.last_sign = now
         if self._stop.overdue:
             raise JobInterrupted("the worker is stopping")
-        try:
-            self._claims.check(self._claim)
-        except OperationalError as error:
-            # The next report says whether the store is back.
-            log.warning("job %s: the store cannot be asked: %s", self._claim.job.id, error.orig)
+        self._tell(self._claims.check)

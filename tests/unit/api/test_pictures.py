@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import JobState
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
 from tests.unit.api.serving import UPLOADS, make_service
@@ -34,8 +35,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def client(service: Service) -> Iterator[TestClient]:
     app = create_app(
         service,
-        list,
         lambda: False,
+        Forecasts(service.store.database, list, 60),
         allowed_hosts=(),
         allowed_origins=(),
         api_key=None,

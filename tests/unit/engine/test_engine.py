@@ -196,16 +196,21 @@ def test_replaced_weights_are_loaded_again(compute: Compute, outputs: OutputFold
     assert pictures[0] != pictures[1]
 
 
-def test_a_job_that_was_taken_over_leaves_the_new_owner_s_files(
+def test_a_run_whose_job_was_taken_over_removes_its_own_files_and_not_the_new_owner_s(
     engine: Engine, outputs: OutputFolder
 ) -> None:
+    new_owner = dataclasses.replace(outputs, attempt=2)
+
     def lose_the_lease(progress: Progress) -> None:
         if progress.step == 6:
+            engine.run(make_request(num_images=2), new_owner, ignore)
             raise LeaseLost("taken over")
 
     with pytest.raises(LeaseLost):
         engine.run(make_request(num_images=2), outputs, lose_the_lease)
-    assert len(list(outputs.storage.folder.iterdir())) == 1
+    assert sorted(file.name for file in outputs.storage.folder.iterdir()) == sorted(
+        new_owner.name_of(make_request(), index) for index in range(2)
+    )
 
 
 def test_weights_stored_in_half_precision_compute_in_single_on_a_cpu(model: Model, compute: Compute) -> None:

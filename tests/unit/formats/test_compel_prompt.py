@@ -10,6 +10,7 @@ import pytest
 from compel import Compel
 
 from ecurie.errors import InvalidRequest
+from ecurie.formats import compel_prompt
 from ecurie.formats.compel_prompt import MOST_MARKS, parse_compel
 
 WORDS = (
@@ -79,3 +80,15 @@ def test_long_plain_texts_are_read_at_once() -> None:
     for text in ("sci-fi apple, " * 700, "(red apple)1.2 " + "well lit. " * 900):
         assert len(ours(text)[0][-1][0].split()) > 1000
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["red apple", "a,b ,c", "  sci-fi 18+ 1girl ", "c+ grade, wide-", "日本 é", "a.b, c=1", ","],
+)
+def test_a_prompt_without_marks_is_what_the_grammar_would_make_of_it(
+    prompt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = parse_compel(prompt)
+    monkeypatch.setattr(compel_prompt._Shortened, "plain", False)
+    assert parse_compel(prompt) == ours

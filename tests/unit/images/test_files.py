@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ecurie.domain import Setup
+from ecurie.domain import Job, JobState, Setup
 from ecurie.errors import StorageFull
-from ecurie.images.files import OutputFolder
+from ecurie.images.files import OutputFolder, discard_runs
 from ecurie.images.storage import LocalFolder
-from ecurie.images.whole_files import remove_partial_files
+from ecurie.images.whole_files import PARTIAL_SUFFIX, remove_partial_files
 from tests.unit.jobs.test_store import REQUEST
 
 SETUP = Setup("cpu", "float32", "EulerDiscreteScheduler", {})
@@ -29,10 +30,33 @@ def test_names_tell_model_and_time_and_differ_by_image(tmp_path: Path) -> None:
     assert sorted(names) == sorted(file.name for file in tmp_path.iterdir())
 
 
-def test_a_job_that_runs_again_writes_the_same_names(tmp_path: Path) -> None:
-    for _ in range(2):
-        OutputFolder(LocalFolder(tmp_path), "job", CREATED).save(PICTURE, REQUEST, 0, SETUP)
-    assert len(list(tmp_path.iterdir())) == 1
+def test_each_run_of_a_job_writes_names_of_its_own(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=attempt).save(PICTURE, REQUEST, 0, SETUP)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_lost_runs_left_is_removed_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job("job", JobState.RUNNING, REQUEST, CREATED)
+    for attempt, index in itertools.product((1, 2, 3), (0, 1)):
+        OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=attempt).save(
+            PICTURE, REQUEST, index, SETUP
+        )
+    kept = {
+        OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=3).name_of(REQUEST, index)
+        for index in (0, 1)
+    }
+    kept.add(OutputFolder(LocalFolder(tmp_path), "other", CREATED).save(PICTURE, REQUEST, 0, SETUP).filename)
+    half = OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=2).name_of(REQUEST, 1)
+    (tmp_path / f".{half}.123-456{PARTIAL_SUFFIX}").write_bytes(b"half")
+    discard_runs(storage, job, (1, 2))
+    assert {file.name for file in tmp_path.iterdir()} == kept
+    discard_runs(LocalFolder(tmp_path / "gone"), job, (3,))
+    (tmp_path / "file").touch()
+    discard_runs(LocalFolder(tmp_path / "file"), job, (3,))
+    assert "job job: what a lost run left cannot be removed" in caplog.text
 
 
 def test_a_fixed_name_is_numbered_from_the_second_image_on(tmp_path: Path) -> None:

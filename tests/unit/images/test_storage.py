@@ -27,7 +27,7 @@ def put(storage: Storage, name: str, content: bytes) -> None:
 
 
 def test_what_is_written_is_there(storage: Storage) -> None:
-    storage.prepare()
+    storage.prepare(alone=True)
     assert list(storage.all()) == []
     put(storage, "a.png", b"first")
     put(storage, "b.png", b"other")
@@ -115,7 +115,7 @@ def test_a_bucket_that_is_not_there_is_named(bucket: Bucket) -> None:
     storage = open_storage("s3://no-such-bucket/images", bucket.endpoint)
     assert storage.find("a.png") is None
     with pytest.raises(StorageUnavailable, match="the bucket is not there"):
-        storage.prepare()
+        storage.prepare(alone=True)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.turns import turns_from
 
 MODELS, STACKS = ("a", "b", "c"), ("", "s", "t")
 waiting_jobs = st.lists(
@@ -19,6 +20,7 @@ waiting_jobs = st.lists(
         model=st.sampled_from(MODELS),
         stack=st.sampled_from(STACKS),
         overtaken_at=st.none() | st.floats(0, 100),
+        turn=st.integers(0, 10) | st.integers(0, 1000),
     ),
     max_size=20,
     unique_by=lambda job: job.seq,
@@ -29,9 +31,15 @@ held_states = st.builds(
 
 
 def job(
-    seq: int, *, priority: int = 0, model: str = "a", stack: str = "", overtaken_at: float | None = None
+    seq: int,
+    *,
+    priority: int = 0,
+    model: str = "a",
+    stack: str = "",
+    overtaken_at: float | None = None,
+    turn: int = 0,
 ) -> Waiting:
-    return Waiting(f"job-{seq}", seq, priority, model, stack, overtaken_at)
+    return Waiting(f"job-{seq}", seq, priority, model, stack, overtaken_at, turn)
 
 
 def test_nothing_waits_nothing_is_chosen() -> None:
@@ -59,6 +67,34 @@ def test_the_choice_has_the_highest_priority_and_ignores_the_order_of_the_list(
     assert choose(list(reversed(jobs)), held, now, max_overtake) == chosen
     if chosen is not None:
         assert chosen.priority == max(job.priority for job in jobs)
+
+
+@given(waiting_jobs, held_states, st.floats(0, 200), st.floats(0, 50))
+def test_an_urgent_job_is_next_whatever_is_held(
+    jobs: list[Waiting], held: Held, now: float, max_overtake: float
+) -> None:
+    urgent = job(20_000, priority=2, model="z", stack="z", turn=10**6)
+    assert choose([*jobs, urgent], held, now, max_overtake) == urgent
+
+
+@given(waiting_jobs, held_states, st.floats(0, 200))
+def test_without_overtaking_it_goes_strictly_by_turn(jobs: list[Waiting], held: Held, now: float) -> None:
+    chosen = choose(jobs, held, now, 0)
+    top = [job for job in jobs if job.priority == max(job.priority for job in jobs)]
+    assert chosen == min(top, key=lambda job: (job.turn, job.seq), default=None)
+
+
+@given(waiting_jobs, held_states, st.floats(0, 200), st.floats(0.1, 50))
+def test_affinity_ends_with_the_visit(
+    jobs: list[Waiting], held: Held, now: float, max_overtake: float
+) -> None:
+    """The first in turn is passed over by jobs of the held model only, and only while the visit lasts."""
+    chosen = choose(jobs, held, now, max_overtake)
+    if chosen is not None:
+        first = min((job for job in jobs if job.priority == chosen.priority), key=lambda job: job.place)
+        if first.model != chosen.model:
+            assert chosen.model == held.model
+            assert now - held.since < max_overtake
 
 
 def test_a_long_backlog_alone_does_not_end_affinity() -> None:
@@ -100,24 +136,81 @@ def test_a_visit_begins_with_the_model_and_goes_on_with_its_stacks() -> None:
 
 @given(waiting_jobs, held_states, st.floats(1, 50))
 def test_nobody_starves(jobs: list[Waiting], held: Held, max_overtake: float) -> None:
-    """While jobs for what the worker holds keep coming, every job of the top priority still runs."""
+    """While an owner keeps sending jobs for what the worker holds, all others of the top priority run."""
     top = max((job.priority for job in jobs), default=0)
     remaining = [dataclasses.replace(job, overtaken_at=None) for job in jobs if job.priority == top]
     mine = {job.id for job in remaining}
-    now, seq = 200.0, 20_000
-    for _ in range(8 * len(jobs) + 8):
+    now, seq, steps, turn = 200.0, 20_000, 30, 0
+    for _ in range(8 * len(jobs) + 1000 // steps + 8):
         now += max_overtake / 2
         seq += 1
-        favoured = job(seq, priority=top, model=held.model or "a", stack=held.stack or "")
+        turn = max(turn + steps, min((job.turn for job in remaining), default=0))
+        favoured = job(seq, priority=top, model=held.model or "a", stack=held.stack or "", turn=turn)
         waiting = [*remaining, favoured]
         chosen = choose(waiting, held, now, max_overtake)
         assert chosen is not None
         held = held.after(chosen.model, chosen.stack, now)
         remaining = [
             dataclasses.replace(job, overtaken_at=now)
-            if job.overtaken_at is None and job.seq < chosen.seq
+            if job.overtaken_at is None and job.place < chosen.place
             else job
             for job in waiting
             if job is not chosen
         ]
     assert not mine & {job.id for job in remaining}
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 100), st.sampled_from(MODELS)), min_size=1, max_size=30),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_owners_who_wait_get_equal_shares_of_the_steps(owners: list[list[tuple[int, str]]]) -> None:
+    """Exactly so without affinity: no two are further apart than one job."""
+    lengths: dict[str, tuple[int, int]] = {}
+    waiting: list[Waiting] = []
+    for owner, wanted in enumerate(owners):
+        turns = turns_from(0, [steps for steps, _ in wanted])
+        for turn, (steps, model) in zip(turns, wanted, strict=True):
+            waiting.append(job(len(waiting), model=model, turn=turn))
+            lengths[waiting[-1].id] = owner, steps
+    left = [len(wanted) for wanted in owners]
+    served = [0] * len(owners)
+    held = Held()
+    while all(left):
+        chosen = choose(waiting, held, 0, 0)
+        assert chosen is not None
+        waiting.remove(chosen)
+        held = held.after(chosen.model, chosen.stack, 0)
+        owner, steps = lengths[chosen.id]
+        left[owner] -= 1
+        served[owner] += steps
+        assert max(served) - min(served) <= 100
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sampled_from(MODELS), st.sampled_from(STACKS), st.integers(1, 60))
+def test_one_job_does_not_wait_for_the_five_hundred_of_another_owner(
+    model: str, stack: str, max_overtake: int
+) -> None:
+    """With affinity for the crowd's model and stack too: it waits at most for two visits."""
+    waiting = [job(seq, stack="s", turn=turn) for seq, turn in enumerate(turns_from(0, [30] * 500))]
+    mine = job(500, model=model, stack=stack, turn=0)
+    waiting.append(mine)
+    held, now, before = Held("a", "s", since=0), 0, 0
+    while mine in waiting:
+        chosen = choose(waiting, held, now, max_overtake)
+        assert chosen is not None
+        held = held.after(chosen.model, chosen.stack, now)
+        waiting = [
+            dataclasses.replace(other, overtaken_at=now)
+            if other.overtaken_at is None and other.place < chosen.place
+            else other
+            for other in waiting
+            if other is not chosen
+        ]
+        mine = next((other for other in waiting if other.id == mine.id), mine)
+        now, before = now + 1, before + 1
+    assert before <= 2 * max_overtake + 2

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +50,6 @@ RESULT = JobResult(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[JobStore]:
-    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
-    yield store
-    store.close()
-
-
 def add(store: JobStore, *, priority: int = 0, **changes: object) -> str:
     request = dataclasses.replace(REQUEST, **changes)  # type: ignore[arg-type]
     return store.add(request, priority=priority, stack="", max_queue=100).id
@@ -74,22 +66,22 @@ def held(store: JobStore) -> HeldJob:
     return only
 
 
-def test_the_migrations_make_the_table_that_the_code_uses(store: JobStore, tmp_path: Path) -> None:
-    engine = sql.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
-    with engine.connect() as connection:
+def test_the_migrations_make_the_tables_that_the_code_uses(store: JobStore) -> None:
+    with store.database.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
 
 
-def test_the_database_survives_a_power_cut_after_a_commit(store: JobStore) -> None:
+def test_the_database_survives_a_power_cut_after_a_commit(tmp_path: Path) -> None:
+    store = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
     with store.database.connect() as connection:
         assert connection.execute(sql.text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(sql.text("PRAGMA synchronous")).scalar() == 2  # FULL
+    store.close()
 
 
-def test_a_job_comes_back_as_it_was_stored(store: JobStore, tmp_path: Path) -> None:
+def test_a_job_comes_back_as_it_was_stored(store: JobStore, database_url: str) -> None:
     job_id = add(store)
-    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+    other = JobStore(database_url)
     job = other.get(job_id)
     other.close()
     assert (job.request, job.state, job.queue_position, job.attempts) == (REQUEST, JobState.QUEUED, 1, 0)
@@ -132,28 +124,33 @@ def test_a_full_queue_refuses_and_running_jobs_do_not_count(store: JobStore) -> 
     store.add(REQUEST, priority=0, stack="", max_queue=1)
 
 
-def test_workers_that_claim_at_once_never_get_the_same_job(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    store = JobStore(url)
-    expected = {add(store) for _ in range(60)}
-    stores = [JobStore(url) for _ in range(3)]
-    got: list[str] = []
+def test_of_two_workers_that_claim_at_once_one_gets_the_job_a_thousand_times(
+    store: JobStore, database_url: str
+) -> None:
+    """One job waits each time, so both want the same one; then it is taken away from who got it."""
+    job_id, rounds, stores = add(store), 1000, [JobStore(database_url) for _ in range(2)]
+    start, got = threading.Barrier(3), [0] * rounds
 
     def work(mine: JobStore, name: str) -> None:
-        while sum(store.counts()[state] for state in ("queued",)):
-            taken = mine.claims.take(name, Held(), lease_seconds=30, max_overtake=30)
-            if taken is not None:
-                got.append(taken.job.id)
+        for index in range(rounds):
+            start.wait(60)
+            if mine.claims.take(name, Held(), lease_seconds=30, max_overtake=30) is not None:
+                got[index] += 1
+            start.wait(60)
 
     threads = [threading.Thread(target=work, args=(mine, f"w{n}")) for n, mine in enumerate(stores)]
     for thread in threads:
         thread.start()
+    for _ in range(rounds):
+        start.wait(60)
+        start.wait(60)
+        assert store.leases.reap(held(store), max_attempts=3 * rounds)
     for thread in threads:
         thread.join()
-    for opened in (store, *stores):
+    for opened in stores:
         opened.close()
-    assert len(got) == 60
-    assert set(got) == expected
+    assert got == [1] * rounds
+    assert store.get(job_id).attempts == rounds
 
 
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: JobStore) -> None:
@@ -216,6 +213,21 @@ def test_a_job_given_back_keeps_its_place_and_costs_no_attempt(store: JobStore) 
     assert store.get(first).attempts == 0
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_leases_are_of_the_database_s_clock_whatever_a_worker_s_says(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """So workers of several machines, whose clocks differ, do not lose their jobs."""
+    now = time.time()
+    monkeypatch.setattr("ecurie.jobs.claims.time.time", lambda: now + seconds)
+    add(store)
+    taken = claim(store, lease=30)
+    assert abs(store.leases.now() - now) < 20
+    assert 0 < held(store).lease_until - store.leases.now() <= 30
+    store.claims.renew(taken, 300)
+    assert 270 < held(store).lease_until - store.leases.now() <= 300
+
+
 def test_a_dead_worker_s_job_runs_again_and_the_dead_worker_can_change_nothing_any_more(
     store: JobStore,
 ) -> None:
@@ -273,7 +285,7 @@ def test_reaping_looks_again_before_it_takes(store: JobStore) -> None:
     taken = claim(store)
     seen = held(store)
     store.claims.succeed(taken, RESULT)
-    store.leases.reap(seen, max_attempts=1)
+    assert not store.leases.reap(seen, max_attempts=1)
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 
@@ -290,3 +302,19 @@ def test_the_newest_jobs_are_listed_first(store: JobStore) -> None:
         "failed": 0,
         "cancelled": 0,
     }
+
+
+def test_of_known_jobs_those_that_changed_are_told(store: JobStore) -> None:
+    ids = [add(store) for _ in range(4)]
+    known = [store.get(job_id) for job_id in ids]
+    assert store.changed_of(known) == []
+    taken = claim(store)
+    store.claims.report(taken, Progress("denoising", 1, 60))
+    changed = sorted(store.changed_of(known), key=lambda job: ids.index(job.id))
+    assert changed == [store.get(job_id) for job_id in ids]
+    assert changed[0].queue_position is None
+    store.cancel(ids[3])
+    assert [job.id for job in store.changed_of(changed)] == ids[3:]
+    store.claims.succeed(taken, RESULT)
+    (first,) = store.changed_of([changed[0]])
+    assert (first.id, first.result) == (ids[0], RESULT)

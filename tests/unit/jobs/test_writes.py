@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from ecurie.jobs.store import JobStore
-from tests.unit.jobs.test_store import REQUEST, claim, store
-
-__all__ = ["store"]
+from tests.unit.jobs.test_store import REQUEST, claim
 
 
-def test_a_store_tells_whether_anything_was_written(store: JobStore, tmp_path: Path) -> None:
-    other = JobStore(f"sqlite:///{tmp_path / 'jobs.db'}")
+def test_a_store_tells_whether_anything_was_written(store: JobStore, database_url: str) -> None:
+    other = JobStore(database_url)
     assert store.changed()
     assert not store.changed()
     for writer in (other, store):

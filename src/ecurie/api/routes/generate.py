@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +11,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import POLL_SECONDS, ServiceDep
+from ecurie.api.deps import FollowingDep, ServiceDep
+from ecurie.api.following import Following
 from ecurie.api.stored_files import Served, file_answer
 from ecurie.domain import Job
 from ecurie.images.formats import format_of
 from ecurie.requests.body import GenerateBody
-from ecurie.service import Service
 
 router = APIRouter()
 
@@ -47,35 +46,35 @@ def wanted_wait(
 async def generate(
     body: GenerateBody,
     service: ServiceDep,
+    following: FollowingDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
     response: Response,
 ) -> schemas.JobOut:
     """Queue a generation; 202 with its id, or 200 with the ended job when it ends within the wait."""
     job = await run_in_threadpool(service.submit, body)
-    return await answer(job, service, wait, request, response)
+    return await answer(job, following, wait, request, response)
 
 
 async def answer(
-    job: Job, service: Service, wait: float, request: Request, response: Response
+    job: Job, following: Following, wait: float, request: Request, response: Response
 ) -> schemas.JobOut:
     """200 with the ended job if it ends within the wait, else as the route says."""
     if wait > 0:
-        job = await _wait_for_end(service, job, wait, request)
+        job = await _wait_for_end(following, job, wait, request)
     response.headers["Location"] = f"/jobs/{job.id}"
     if job.state.ended:
         response.status_code = 200
     return schemas.job_out(job)
 
 
-async def _wait_for_end(service: Service, job: Job, seconds: float, request: Request) -> Job:
+async def _wait_for_end(following: Following, job: Job, seconds: float, request: Request) -> Job:
     """The job as it is at its end, after `seconds`, or when the client leaves or the server stops."""
     deadline = time.monotonic() + seconds
     while not job.state.ended and time.monotonic() < deadline:
         if request.app.state.stopping() or await request.is_disconnected():
             break
-        await asyncio.sleep(POLL_SECONDS)
-        job = await run_in_threadpool(service.job, job.id)
+        job = await following.again(job)
     return job
 
 
