@@ -11,12 +11,13 @@ from ecurie.api.following import Following
 from ecurie.service import Service
 
 
-def get_service(request: Request) -> Service:
+# Without `async` FastAPI would look these two up in a thread, which takes longer than all else about them.
+async def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def get_following(request: Request) -> Following:
+async def get_following(request: Request) -> Following:
     following: Following = request.app.state.following
     return following
 
