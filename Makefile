@@ -13,12 +13,14 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test lint types check oracle-table parity-table demo-models clean help
+.PHONY: demo serve test services services-stop lint types check oracle-table parity-table demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
 	@echo "make serve   serve the real catalogue"
 	@echo "make test    run the whole test suite"
+	@echo "make services       install what is missing of Redis, RabbitMQ and PostgreSQL, and start private ones"
+	@echo "make services-stop  stop those"
 	@echo "make check   lint, import contracts and types"
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
 	@echo "make parity-table  compare pictures of every scheduler with diffusers"
@@ -32,6 +34,13 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
+
+services:
+	@scripts/services.sh install
+	@scripts/services.sh start
+
+services-stop:
+	@scripts/services.sh stop
 
 check: lint types
 
@@ -74,5 +83,5 @@ demo-models: $(VENV)/.installed-dev
 	@$(BIN)/python -m demo.train_ip_adapter
 	@$(BIN)/python -m demo.card
 
-clean:
-	rm -rf $(VENV) build
+clean: services-stop
+	rm -rf $(VENV) build .services

@@ -213,12 +213,13 @@ def ladder(folder: Path) -> dict[str, Any]:
 def draw(engine: Any, folder: Path, **fields: Any) -> Any:
     from ecurie.catalog.catalog import BUILTIN, Catalog
     from ecurie.images.files import OutputFolder
+    from ecurie.images.storage import LocalFolder
     from ecurie.requests.body import GenerateBody
     from ecurie.requests.resolve import resolve_for_cli
 
     body = {"model": str(folder), "prompt": "red apple", "scheduler": "euler", "width": SIDE, "height": SIDE}
     request = resolve_for_cli(GenerateBody(**(body | fields)), Catalog(BUILTIN["demo"], folder), 10**9)
-    outputs = OutputFolder(folder.parent / "pictures", "bench", datetime.now(UTC), "picture.png")
+    outputs = OutputFolder(LocalFolder(folder.parent / "pictures"), "bench", datetime.now(UTC), "picture.png")
     return engine.run(request, outputs, lambda _progress: None)
 
 

@@ -20,6 +20,7 @@ from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.resolve import resolve
 
@@ -40,7 +41,7 @@ def main() -> None:
     pipeline.set_progress_bar_config(disable=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        outputs = OutputFolder(Path(folder), "bench", datetime.now(UTC))
+        outputs = OutputFolder(LocalFolder(Path(folder)), "bench", datetime.now(UTC))
 
         def ours() -> None:
             engine.run(request, outputs, lambda _progress: None)

@@ -33,6 +33,7 @@ from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import UploadLimits
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.pictures import PictureSource, picture_at
@@ -119,7 +120,7 @@ class Ours:
     def __init__(self, folder: Path) -> None:
         self._engine = Engine(choose_compute("cpu"), Budgets(10**12, 0, models=1))
         self._catalog = Catalog(BUILTIN["demo"], folder)
-        self._outputs = OutputFolder(folder, "parity", datetime.now(UTC), "picture.png")
+        self._outputs = OutputFolder(LocalFolder(folder), "parity", datetime.now(UTC), "picture.png")
         self._pictures = PictureSource(partial(picture_at, limits=UploadLimits(10**9, 10**9)))
 
     def draw(self, task: Task, scheduler: str) -> Image.Image:
@@ -127,7 +128,7 @@ class Ours:
         body = GenerateBody(negative_prompt="", seed=7, steps=STEPS, **fields)
         request = resolve(body, self._catalog, 10**9, self._pictures)
         (image,) = self._engine.run(request, self._outputs, lambda _progress: None).images
-        return Image.open(self._outputs.folder / image.filename).convert("RGB")
+        return Image.open(self._outputs.storage.folder / image.filename).convert("RGB")
 
 
 class Theirs:

@@ -24,6 +24,7 @@ from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.resolve import resolve_for_cli
 
@@ -35,7 +36,7 @@ PROMPTS = ("red apple", "rocket", "cat face", "octopus", "pizza", "house with ga
 def draw(engine: Engine, folder: Path, **fields: Any) -> tuple[float, np.ndarray[Any, Any]]:
     """Seconds of denoising, and the picture."""
     request = resolve_for_cli(GenerateBody(seed=7, **fields), Catalog(BUILTIN["demo"], folder), 10**9)
-    outputs = OutputFolder(folder, "bench", datetime.now(UTC), "picture.png")
+    outputs = OutputFolder(LocalFolder(folder), "bench", datetime.now(UTC), "picture.png")
     result = engine.run(request, outputs, lambda _progress: None)
     with Image.open(folder / result.images[0].filename) as picture:
         return result.timings.denoise, np.asarray(picture.convert("RGB")).astype(int)

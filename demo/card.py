@@ -26,6 +26,7 @@ from ecurie.engine.devices import choose_compute
 from ecurie.engine.engine import Engine
 from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import UploadLimits
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.pictures import PictureSource, picture_at
@@ -55,7 +56,7 @@ class Painter:
         body = GenerateBody(model=model, prompt=prompt, seed=SEED, guidance_scale=5.0, loras=loras, **fields)
         request = resolve(body, self._catalog, 10**9, PICTURE_FILES)
         with tempfile.TemporaryDirectory() as folder:
-            outputs = OutputFolder(Path(folder), "card", datetime.now(UTC), "picture.png")
+            outputs = OutputFolder(LocalFolder(Path(folder)), "card", datetime.now(UTC), "picture.png")
             self._engine.run(request, outputs, lambda _progress: None)
             return Image.open(Path(folder) / "picture.png").convert("RGB")
 

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
 from tests.services import GIVEN_POSTGRES, postgres_server
+
+if TYPE_CHECKING:
+    from tests.object_store import Bucket
 
 # On the demo's tiny tensors one thread is twice as fast as two, and server processes run beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -188,3 +191,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server, in each process of a parallel run, for the tests that leave it as they found it."""
     with servers(tmp_path_factory) as start:
         yield start()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3-compatible server of this process."""
+    from tests.object_store import object_store
+
+    with object_store() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str) -> Bucket:
+    from tests.object_store import new_bucket
+
+    return new_bucket(s3_endpoint)

@@ -1,7 +1,8 @@
 """Servers that some tests need beside them: started in a folder of their own, stopped by their process id.
 
 Where ECURIE_TEST_SERVICES=required is set, a server that is not installed is a failure, not a reason to skip.
-ECURIE_TEST_POSTGRES_URL names one that runs already, for the tests that need not restart it.
+For the tests that leave it running, ECURIE_TEST_POSTGRES_URL, ECURIE_TEST_REDIS_URL and ECURIE_TEST_AMQP_URL
+name one that runs already, and so does the file that `make services` writes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -21,9 +23,26 @@ from urllib.parse import urlsplit
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
+
+
+def _given(name: str) -> str | None:
+    """The URL of a service that runs: by the environment, or started by `make services` and still there."""
+    variable = f"ECURIE_TEST_{name}_URL"
+    written = ROOT / ".services" / "env"
+    lines = written.read_text().splitlines() if written.exists() else []
+    url = os.environ.get(variable) or dict(line.split("=", 1) for line in lines).get(variable)
+    if url is None:
+        return None
+    place = urlsplit(url)
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return url if probe.connect_ex((place.hostname, place.port)) == 0 else None
+
+
 # Read before tests/conftest.py clears what would change the servers.
 REQUIRED = os.environ.get("ECURIE_TEST_SERVICES") == "required"
-GIVEN_POSTGRES = os.environ.get("ECURIE_TEST_POSTGRES_URL")
+GIVEN_POSTGRES, GIVEN_REDIS, GIVEN_AMQP = map(_given, ("POSTGRES", "REDIS", "AMQP"))
 START_SECONDS = 60
 POSTGRES_USER = "postgres"
 
@@ -99,6 +118,11 @@ class PostgresServer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """Its processes notice by themselves that the first one is gone."""
+        self.process.kill()
+        self.process.wait()
 
     def restart(self) -> None:
         self.stop()

@@ -11,17 +11,23 @@ from urllib.parse import urlsplit
 
 from ecurie.catalog.catalog import BUILTIN, Catalog, FoundModel
 from ecurie.domain import PictureUse
-from ecurie.errors import RequestError, SettingsError
+from ecurie.errors import EcurieError, RequestError, SettingsError
 from ecurie.formats.hashes import keep_hashes_in
+from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
+from ecurie.machine import cuda_devices, free_ram, usable_cores
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
 from ecurie.requests.references import FIELD as REFERENCES
 from ecurie.settings import Settings
+from ecurie.shares import Machine, share_out
 
 if TYPE_CHECKING:
     from ecurie.catalog.downloads.downloader import Downloader
+    from ecurie.engine.devices import Compute
     from ecurie.engine.engine import Engine
+    from ecurie.engine.previews import Previews
+    from ecurie.jobs.doorbell import Doorbell
     from ecurie.jobs.store import JobStore
     from ecurie.retention import Retention
     from ecurie.service import Service
@@ -47,7 +53,7 @@ def make_data_dir(settings: Settings) -> None:
     Raises SettingsError when the folder cannot be written.
     """
     try:
-        for folder in (settings.outputs_dir, settings.models_dir / "checkpoints", settings.workers_dir):
+        for folder in (settings.models_dir / "checkpoints", settings.workers_dir):
             folder.mkdir(parents=True, exist_ok=True)
         if not settings.demo and settings.catalog is None and not settings.catalog_file.exists():
             shutil.copyfile(BUILTIN["default"], settings.catalog_file)
@@ -104,7 +110,18 @@ def make_store(settings: Settings) -> JobStore:
     return JobStore(settings.store_url)
 
 
-def make_service(settings: Settings, store: JobStore) -> Service:
+def make_doorbell(settings: Settings) -> Doorbell:
+    """Celery is imported here, where there is a broker."""
+    from ecurie.jobs.doorbell import NoBell
+
+    if settings.broker_url is None:
+        return NoBell()
+    from ecurie.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:
     """Raises SettingsError for a reference image that is none."""
     from ecurie.service import Limits, Service
 
@@ -120,7 +137,8 @@ def make_service(settings: Settings, store: JobStore) -> Service:
         except RequestError as error:
             raise SettingsError(f"--reference-image: {error}", remedy=error.remedy) from error
     default = None if file is None else reference
-    return Service(make_catalog(settings), store, settings.outputs_dir, limits, pictures, default)
+    outputs = make_outputs(settings)
+    return Service(make_catalog(settings), store, doorbell, outputs, limits, pictures, default)
 
 
 def make_retention(settings: Settings, service: Service) -> Retention:
@@ -129,15 +147,33 @@ def make_retention(settings: Settings, service: Service) -> Retention:
 
     keep = Keep(settings.keep_outputs_days, settings.keep_jobs_days, settings.keep_uploads_days)
     ended = EndedJobs(service.store.database)
-    return Retention(ended, keep, service.remove_output, service.remove_old_pictures)
+    return Retention(ended, keep, service.outputs.remove, service.remove_old_pictures)
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(settings.max_upload_bytes, settings.max_upload_pixels)
 
 
+def make_outputs(settings: Settings) -> Storage:
+    """Where finished images are. Raises SettingsError."""
+    return open_storage(settings.outputs_place, settings.s3_endpoint_url)
+
+
 def make_pictures(settings: Settings) -> Pictures:
-    return Pictures(settings.uploads_dir, settings.outputs_dir, upload_limits(settings))
+    """Raises SettingsError."""
+    uploads = open_storage(settings.uploads_place, settings.s3_endpoint_url)
+    return Pictures(uploads, make_outputs(settings), upload_limits(settings))
+
+
+def prepare_storage(settings: Settings) -> None:
+    """See at the start that images and pictures can be kept. Raises SettingsError."""
+    for place in (settings.outputs_place, settings.uploads_place):
+        try:
+            # With a broker, a worker of another machine may be writing there now.
+            open_storage(place, settings.s3_endpoint_url).prepare(alone=settings.broker_url is None)
+        except (OSError, EcurieError) as error:
+            remedy = error.remedy if isinstance(error, EcurieError) else None
+            raise SettingsError(f"images cannot be written to {place}: {error}", remedy=remedy) from error
 
 
 def picture_files(settings: Settings) -> PictureSource:
@@ -146,10 +182,14 @@ def picture_files(settings: Settings) -> PictureSource:
     return PictureSource(find, None if file is None else partial(find, str(file), REFERENCES))
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Loads torch, so it is called in the worker and by `ecurie generate` only."""
+def make_engine(settings: Settings, *, previews: bool = False) -> Engine:
+    """Loads torch, so it is called in the worker and by `ecurie generate` only. `previews`: somebody may see
+    them.
+
+    Raises SettingsError for a device or a preview decoder that cannot be used.
+    """
     with quick_imports():
-        from ecurie.engine.devices import choose_compute, free_ram, free_vram, limit_threads
+        from ecurie.engine.devices import choose_compute, free_vram, limit_threads
         from ecurie.engine.engine import Engine
         from ecurie.engine.residency import Budgets
 
@@ -162,7 +202,32 @@ def make_engine(settings: Settings) -> Engine:
         vram=settings.vram_budget or int(free_vram(compute.device) * VRAM_SHARE),
         models=settings.max_resident_models,
     )
-    return Engine(compute, budgets, settings.verify_weights)
+    sketches = make_previews(settings, compute) if previews else None
+    return Engine(compute, budgets, settings.verify_weights, sketches)
+
+
+def make_previews(settings: Settings, compute: Compute) -> Previews:
+    from ecurie.engine.previews import Previews
+    from ecurie.engine.tiny_decoder import load_tiny_decoder
+
+    place = settings.preview_decoder
+    return Previews(None if place is None else load_tiny_decoder(place, compute))
+
+
+def worker_environments(settings: Settings) -> list[dict[str, str]]:
+    """Of each worker that `ecurie serve` starts: the settings, with its share of this machine. With a broker,
+    `ecurie worker` starts them, here or elsewhere, unless a number is set.
+
+    Raises SettingsError for more workers than CUDA devices.
+    """
+    elsewhere = settings.broker_url is not None and settings.workers == "auto"
+    shares = share_out(
+        0 if elsewhere else settings.workers,
+        settings.device,
+        settings.threads,
+        Machine(cuda_devices, usable_cores, lambda: settings.ram_budget or int(free_ram() * RAM_SHARE)),
+    )
+    return [settings.as_environment() | share for share in shares]
 
 
 def preloaded(settings: Settings, catalog: Catalog) -> list[FoundModel]:

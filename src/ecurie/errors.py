@@ -26,8 +26,10 @@ EcurieError
 │   ├── QueueFull                (429)
 │   ├── StorageFull              no room on the disk (507)
 │   ├── StoreUnavailable         the job database does not answer (503)
+│   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
-│   └── NotReady                 no worker is alive yet (503)
+│   ├── NotReady                 no worker is alive yet (503)
+│   └── ServerUnreachable        no server answers the command line
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
 │   ├── SettingsError
@@ -176,12 +178,20 @@ class StoreUnavailable(ServiceError):
     code, status, title = "store-unavailable", 503, "The job store does not answer"
 
 
+class StorageUnavailable(ServiceError):
+    code, status, title = "storage-unavailable", 503, "The storage of images cannot be used"
+
+
 class DownloadFailed(ServiceError):
     code, status, title = "download-failed", 502, "The download failed"
 
 
 class NotReady(ServiceError):
     code, status, title = "not-ready", 503, "Not ready"
+
+
+class ServerUnreachable(ServiceError):
+    code, title = "server-unreachable", "No server answers"
 
 
 class SetupError(EcurieError):

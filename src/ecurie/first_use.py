@@ -5,7 +5,7 @@ Only entries of the catalogue are ever downloaded; a client names them, never an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ecurie.adapter_stack import LoraBody, lora_of, pairs_of, refuse_too_many, weights_of
@@ -17,6 +17,7 @@ from ecurie.requests.body import GenerateBody
 from ecurie.requests.drawing import Drawn, draw, seed_of
 from ecurie.requests.passes import settle_passes
 from ecurie.requests.pictures import NO_PICTURES, PictureSource, keep_pictures
+from ecurie.requests.placing import placed, sources_of
 from ecurie.requests.references import defer_references, wanted_of
 from ecurie.requests.resolve import as_asked, most_pixels, resolve_drawn, scheduler_of
 from ecurie.requests.words import settle_unresolved, tags_of
@@ -72,13 +73,33 @@ def settle(
     Raises what `Downloader.fetch` and `resolve_drawn` raise, or what `listen` raises to stop it.
     """
     body = GenerateBody.model_validate_json(request.unsettled)
-    total = request.total_steps
-    downloader.fetch(
-        missing_sources(body, catalog),
-        lambda done, size: listen(Progress("downloading", 0, total, done, size)),
-    )
+    _fetch(missing_sources(body, catalog), request, downloader, listen)
     typed = Drawn(body, request.prompt_template, request.negative_template)
     return typed.into(resolve_drawn(body, catalog, max_pixels, pictures))
+
+
+def place(
+    request: GenerationRequest,
+    catalog: Catalog,
+    downloader: Downloader,
+    listen: Callable[[Progress], None],
+) -> GenerationRequest:
+    """A settled request as it is on this machine, where its files lie elsewhere or nowhere yet.
+
+    Raises what `Downloader.fetch` and `placed` raise, or what `listen` raises to stop it.
+    """
+    _fetch(sources_of(request, catalog), request, downloader, listen)
+    return placed(request, catalog)
+
+
+def _fetch(
+    sources: Sequence[RemoteSource],
+    request: GenerationRequest,
+    downloader: Downloader,
+    listen: Callable[[Progress], None],
+) -> None:
+    total = request.total_steps
+    downloader.fetch(sources, lambda done, size: listen(Progress("downloading", 0, total, done, size)))
 
 
 def _loras(body: GenerateBody) -> Iterator[LoraBody]:
@@ -97,7 +118,7 @@ def _defer(
     entry = catalog.models()[model_id]
     body = keep_pictures(body, pictures.find)
     most = most_pixels(entry, max_pixels)
-    passes = settle_passes(body, model_id, entry.size or SDXL_SIZE, most, pictures.find)
+    passes = settle_passes(body, model_id, entry.size or SDXL_SIZE, most, pictures)
     looked = defer_references(wanted_of(body), catalog, pictures)
     negative = entry.default_negative if body.negative_prompt is None else body.negative_prompt
     prompt_syntax, negative_syntax = settle_unresolved(body, negative.strip())

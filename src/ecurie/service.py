@@ -17,9 +17,12 @@ from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.storage import Storage, Stored
 from ecurie.images.uploads import Pictures
+from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
 from ecurie.requests.pictures import PictureSource, settle_picture
@@ -44,14 +47,18 @@ class Service:
         self,
         catalog: Catalog,
         store: JobStore,
-        outputs_dir: Path,
+        doorbell: Doorbell,
+        outputs: Storage,
         limits: Limits,
         pictures: Pictures,
         default_reference: Callable[[], PictureUse] | None = None,
     ):
         self.catalog, self.store, self.pictures = catalog, store, pictures
-        self.picture_source = PictureSource(partial(settle_picture, pictures=pictures), default_reference)
-        self._outputs_dir, self._limits = outputs_dir.resolve(), limits
+        self.picture_source = PictureSource(
+            partial(settle_picture, pictures=pictures), default_reference, pictures.content
+        )
+        self._doorbell = doorbell
+        self.outputs, self._limits = outputs, limits
 
     def submit(self, body: GenerateBody, owner: str = "") -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
@@ -71,17 +78,21 @@ class Service:
         manifest = manifest_in(content)
         original = self.pictures.add(content, "image").use if is_image(content) else None
         find = partial(find_picture, pictures=self.pictures)
-        request = replay(manifest, original, self.catalog, find, self._limits.max_pixels)
+        request = replay(
+            manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content
+        )
         return self._queue(request, Priority.NORMAL, owner)
 
     def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
-        return self.store.add(
+        job = self.store.add(
             request,
             priority=priority,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
             owner=owner,
         )
+        self._doorbell.ring([Ring(job.id, request.model)])
+        return job
 
     def resolve(self, body: GenerateBody) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
@@ -94,7 +105,8 @@ class Service:
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, owner: str) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
         limit = self._limits.max_queue
-        self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str) -> Job:
         return self.store.get(job_id)
@@ -112,6 +124,10 @@ class Service:
     def set_priority(self, job_id: str, priority: Priority) -> Job:
         """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
         return self.store.set_priority(job_id, priority)
+
+    def workers(self) -> list[WorkerRow]:
+        """Those that are ready to run jobs or run one, on this machine and others."""
+        return self.store.workers.present()
 
     def adapter(self, adapter_id: str) -> InspectedAdapter:
         """What an adapter's file tells, checked against the default model.
@@ -136,16 +152,20 @@ class Service:
         setup = job.result.setup
         return [manifest_of(job.request, index, setup) for index in range(len(job.result.images))]
 
-    def output(self, filename: str) -> Path:
-        """The file of a finished image. Raises UnknownOutput for anything else, links included."""
-        path = self._outputs_dir / filename
-        usable = OUTPUT_NAME.fullmatch(filename) and path.suffix in SUFFIXES
-        if not usable or path.is_symlink() or not path.is_file():
-            raise self._no_output(filename)
-        return path
+    def output(self, filename: str) -> Stored:
+        """The file of a finished image.
 
-    def remove_output(self, filename: str) -> None:
-        (self._outputs_dir / filename).unlink(missing_ok=True)
+        Raises UnknownOutput for anything else, links included, or StorageUnavailable.
+        """
+        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
+        found = self.outputs.find(filename) if usable else None
+        if found is None:
+            raise self._no_output(filename)
+        return found
+
+    def read_output(self, filename: str) -> bytes:
+        """Its content. Raises what `output` raises."""
+        return self.outputs.read(self.output(filename).name)
 
     def _no_output(self, filename: str) -> UnknownOutput:
         days, asked = self._limits.keep_outputs_days, time_in(filename)

@@ -10,8 +10,10 @@ import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,17 +28,23 @@ from ecurie.errors import SettingsError, UnsafeBind
 
 # Above it, Pillow warns of decompression bombs.
 PILLOWS_LIMIT = 1024 * 1024 * 1024 // 4 // 3
+BROKERS = ("redis", "rediss", "amqp", "amqps")
 POSTGRES_DRIVER = "postgresql+psycopg"
 POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", POSTGRES_DRIVER})
 DEFAULT_DATA_DIR = Path("~/.ecurie")
 
 
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
+    """`a,b` and `c` as `a`, `b`, `c`."""
+    return tuple(part.strip() for part in ",".join(values).split(",") if part.strip())
+
+
 def _split(value: object) -> object:
     """Of a list too: a flag that may be repeated may hold several names as well."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
-        value = ",".join(value)
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return split_names([value])
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return split_names(value)
     return value
 
 
@@ -70,7 +78,14 @@ class Settings(BaseSettings):
     port: int = Field(8009, ge=1, le=65535, description="Port to listen on.")
     demo: bool = Field(False, description="Use the bundled demo models.")
     catalog: Path | None = Field(None, description="Catalogue file; default: ecurie.yaml in data_dir.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+        description="Where to compute: auto, cpu, mps, cuda or cuda:N.",
+    )
+    workers: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = Field(
+        "auto", description="Processes that make images; auto: one for each CUDA device, else one."
+    )
     api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")
@@ -89,6 +104,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Celery's broker, redis://… or amqp://…: workers are then started by `ecurie worker`.",
     )
     keep_uploads_days: float = Field(
         30, ge=0, description="Pictures that were sent and not used for so long are removed; 0: never."
@@ -124,6 +143,7 @@ class Settings(BaseSettings):
         False, description="Compare unpatched weights with the file before each job (slow; for debugging)."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; default: torch's choice.")
+    prefetch: bool = Field(True, description="Read the files of the next jobs while one runs.")
     download: Literal["auto", "never"] = Field(
         "auto", description="Whether a job may download files that the catalogue names."
     )
@@ -133,9 +153,22 @@ class Settings(BaseSettings):
     reference_image: Path | None = Field(
         None, description="Picture that requests with ip_strength use when they bring none."
     )
+    previews: bool = Field(True, description="Show what a job draws while it draws: a small picture of it.")
+    preview_decoder: Path | None = Field(
+        None,
+        description="AutoencoderTiny, such as taesdxl, for sharper previews; default: a linear map.",
+    )
+    outputs_url: str | None = Field(
+        None,
+        description="Where images go, and pictures that are sent: file:///folder or s3://bucket/prefix; "
+        "default: folders in data_dir.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None, description="Address of S3-compatible storage; default: that of AWS."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
 
-    @field_validator("data_dir", "catalog", "settings_file", "reference_image")
+    @field_validator("data_dir", "catalog", "settings_file", "reference_image", "preview_decoder")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -161,6 +194,13 @@ class Settings(BaseSettings):
             raise ValueError("is empty, which would leave the server open")
         return key
 
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value().partition("://")[0] not in BROKERS:
+            raise ValueError(f"is not the address of a broker: it begins with {', '.join(BROKERS)}, then ://")
+        return url
+
     @field_validator("database_url")
     @classmethod
     def _with_driver(cls, url: SecretStr | None) -> SecretStr | None:
@@ -172,12 +212,15 @@ class Settings(BaseSettings):
         return SecretStr(f"{POSTGRES_DRIVER}://{rest}")
 
     @property
-    def outputs_dir(self) -> Path:
-        return self.data_dir / "outputs"
+    def outputs_place(self) -> str:
+        """The URL of finished images."""
+        return self.outputs_url or (self.data_dir / "outputs").as_uri()
 
     @property
-    def uploads_dir(self) -> Path:
-        return self.data_dir / "uploads"
+    def uploads_place(self) -> str:
+        """The URL of the pictures that clients send: workers need them, so they are where the outputs are."""
+        beside = None if self.outputs_url is None else f"{self.outputs_url.rstrip('/')}/uploads"
+        return beside or (self.data_dir / "uploads").as_uri()
 
     @property
     def models_dir(self) -> Path:
@@ -205,12 +248,7 @@ class Settings(BaseSettings):
 
     @property
     def on_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def check_bind(self) -> None:
         """Raise UnsafeBind when others could reach the server without a key."""
@@ -218,6 +256,22 @@ class Settings(BaseSettings):
             raise UnsafeBind(
                 f"listening on {self.host} would let everyone on the network use this server",
                 remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
+            )
+
+    def check_reach(self) -> None:
+        """Raise SettingsError when workers of other machines could not use the job table.
+
+        A SQLite file is shared by locks and memory that no network file system keeps, so with a broker it is
+        enough only where the broker itself is of this machine, and its workers with it.
+        """
+        if self.broker_url is None or not self.store_url.startswith("sqlite"):
+            return
+        host = urlsplit(self.broker_url.get_secret_value()).hostname or "localhost"
+        if not is_loopback(host):
+            raise SettingsError(
+                f"with a broker on {host}, workers of several machines would share the SQLite file "
+                f"{self.data_dir / 'ecurie.db'}, which only processes of one machine can",
+                remedy="set ECURIE_DATABASE_URL to a PostgreSQL database, for the server and all workers",
             )
 
     def as_environment(self) -> dict[str, str]:
@@ -234,8 +288,17 @@ class Settings(BaseSettings):
         return variables
 
 
-SECRETS = frozenset({"api_key", "civitai_token", "database_url"})
+SECRETS = frozenset({"api_key", "broker_url", "civitai_token", "database_url"})
 """Settings that are no flags, and never shown: others could read them in the process list or a log."""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -46,9 +46,10 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class CellPicture:
-    """The picture of a cell and what made it; or, without a file, what to say in its place."""
+    """The picture of a cell, as a file's content, and what made it; or, without one, what to say in its
+    place."""
 
-    file: Path | None
+    content: bytes | None
     note: str = ""
     made_by: dict[str, Any] | None = None
 
@@ -117,7 +118,7 @@ def draw_sweep(body: SweepBody, pictures: Sequence[CellPicture]) -> tuple[Image.
     rows = [label_of(body.y.field, value) for value in body.y.values] if body.y else []
     with ExitStack() as stack:
         tiles = [
-            Tile(stack.enter_context(Image.open(one.file)) if one.file else None, one.note)
+            Tile(stack.enter_context(Image.open(io.BytesIO(one.content))) if one.content else None, one.note)
             for one in pictures
         ]
         lines = [tiles[start : start + width] for start in range(0, len(tiles), width)]

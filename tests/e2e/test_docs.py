@@ -23,8 +23,17 @@ from tests.conftest import Server, free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "demo" / "README.md"]
-# Training takes hours; its command is run with few steps by another test.
-ELSEWHERE = {"make demo-models": "tests/unit/test_demo.py"}
+# Training takes hours; its command is run with few steps by another test. What serves needs a broker.
+ELSEWHERE = {
+    "make demo-models": "tests/unit/test_demo.py",
+    ".venv/bin/ecurie serve --demo": "tests/e2e/test_cluster.py",
+    ".venv/bin/ecurie worker --demo": "tests/e2e/test_cluster.py",
+    ".venv/bin/ecurie worker --demo --models sdxl-base,pony-xl-v6 --name gpu-1": "tests/e2e/test_cluster.py",
+    ".venv/bin/celery -A ecurie.worker.console inspect active": "tests/e2e/test_cluster.py",
+    ".venv/bin/celery -A ecurie.worker.console flower": "tests/e2e/test_cluster.py",
+    ".venv/bin/python -m tests.faults_run --jobs 300 --seed 7": "tests/e2e/test_faults_run.py",
+    ".venv/bin/python -m tests.faults_run --broker redis --seed 7": "tests/e2e/test_cluster_faults.py",
+}
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -51,12 +60,14 @@ def commands() -> list[str]:
 
 
 CURLS = [command for command in commands() if command.startswith("curl ")]
-VERBS = [command for command in commands() if command.startswith(".venv/bin/ecurie ")]
+VERBS = [
+    command for command in commands() if command.startswith(".venv/bin/ecurie ") and command not in ELSEWHERE
+]
 MAKES = [command for command in commands() if command.startswith("make ")]
 
 
 def test_every_printed_command_is_of_a_kind_that_is_run() -> None:
-    known = {*CURLS, *VERBS, *MAKES}
+    known = {*CURLS, *VERBS, *MAKES, *ELSEWHERE}
     assert [command for command in commands() if command not in known] == []
     assert len(CURLS) >= 5
     for place in ELSEWHERE.values():
@@ -104,13 +115,19 @@ def test_a_curl_line_with_a_seed_gives_the_same_bytes_twice(command: str, stocke
 
 
 @pytest.mark.parametrize("command", VERBS)
-def test_a_command_line_works(command: str, tmp_path: Path) -> None:
+def test_a_command_line_works(command: str, tmp_path: Path, server: Server) -> None:
     arguments = shlex.split(command)[1:]
+    if arguments == ["watch"]:
+        server.submit(steps=2)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     ended = subprocess.run(
         [sys.executable, "-m", "ecurie", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "ECURIE_DATA_DIR": str(tmp_path / "data")},
+        env={
+            **os.environ,
+            "ECURIE_DATA_DIR": str(tmp_path / "data"),
+            "ECURIE_PORT": str(server.port),
+        },
         capture_output=True,
         text=True,
         timeout=100,
@@ -168,10 +185,21 @@ def test_a_printed_catalogue_is_valid(page: str, text: str) -> None:
 def test_the_field_tables_are_complete() -> None:
     api, catalogue = ((ROOT / "docs" / name).read_text() for name in ("api.md", "catalogue.md"))
     for name, field in Settings.model_fields.items():
-        default = "" if field.default in (None, (), False) else f"`{field.default}`"
+        default = "" if field.default in (None, ()) or field.default is False else f"`{field.default}`"
         assert f"| `{name}` | {default} | {field.description} |" in api
     for name in ModelEntry.model_fields:
         assert f"`{name}`" in catalogue
+
+
+def test_every_fault_of_the_table_names_tests_that_exist() -> None:
+    (table,) = re.findall(r"^\| fault \|.*?\n\n", (ROOT / "docs" / "operations.md").read_text(), re.M | re.S)
+    defined = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE))
+    for row in table.strip().splitlines()[2:]:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert defined.issuperset(named), row
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import shutil
@@ -16,36 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO_FOLDER, Server, StartServer, free_port
+from tests.faults_run.processes import kill_all, send, wait_until_gone
 
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
-
-
-def processes_of(data_dir: Path) -> list[int]:
-    """Every living process that was started with this data folder."""
-    wanted = f"ECURIE_DATA_DIR={data_dir}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def wait_until_gone(server: Server, seconds: float = 10) -> None:
-    """A killed process that is nobody's child takes a moment to leave /proc."""
-    deadline = time.monotonic() + seconds
-    while processes_of(server.data_dir) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert processes_of(server.data_dir) == []
-
-
-def kill_all(server: Server) -> None:
-    for pid in processes_of(server.data_dir):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    server.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -167,19 +139,23 @@ def test_a_job_whose_worker_hangs_is_taken_over(strict_server: Server) -> None:
 
 
 def test_a_job_that_kills_every_worker_fails_and_the_next_one_runs(strict_server: Server) -> None:
-    server = strict_server
-    poison = server.submit(steps=150, num_images=16)
+    """In the second image, so that the first one is there already: it must not stay."""
+    server, outputs = strict_server, strict_server.data_dir / "outputs"
+    before = set(outputs.iterdir())
+    poison = server.submit(steps=30, num_images=16)
 
     def kill_the_worker() -> bool:
         job = server.job(poison)
-        if job["state"] == "running":
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(server.worker_pid(), signal.SIGKILL)
+        if job["progress"]["step"] > 30 and job["state"] == "running":
+            assert set(outputs.iterdir()) > before
+            send(server.worker_pid(), signal.SIGKILL)
         return bool(job["state"] == "failed")
 
     server.wait_until(kill_the_worker, "failed")
     job = server.job(poison)
     assert (job["error"]["code"], job["attempts"]) == ("worker-died", 2)
+    assert "the worker died 2 times" in job["error"]["message"]
+    server.wait_until(lambda: set(outputs.iterdir()) == before, "rid of its images")
     assert server.wait_for(server.submit(steps=1), "succeeded")
 
 
@@ -257,25 +233,34 @@ def test_the_real_catalogue_says_how_to_get_missing_weights(
     assert "line 1" in server.client.get("/system").json()["catalogue_error"]
 
 
-def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
-    """A real full file system: a tmpfs of 64 kB, in a mount namespace of the server's own."""
-    data_dir = tmp_path / "data"
-    outputs = data_dir / "outputs"
-    outputs.mkdir(parents=True)
-    script = (
-        f"mount -t tmpfs -o size=64k tmpfs {outputs} && head -c 60k /dev/zero > {outputs}/filler && "
-        f"exec {sys.executable} -m tests.e2e.full_disk {data_dir}"
-    )
+def on_small_disks(what: str, data_dir: Path, **sizes: str) -> list[str]:
+    """What `tests.e2e.full_disk` saw on real file systems of these sizes, in a mount namespace."""
+    mounts = []
+    for name, size in sizes.items():
+        folder = data_dir if name == "data" else data_dir / name
+        mounts.append(f"mkdir -p {folder} && mount -t tmpfs -o size={size} tmpfs {folder}")
+    script = " && ".join([*mounts, f"exec {sys.executable} -m tests.e2e.full_disk {what} {data_dir}"])
     shown = subprocess.run(
         ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=170,
         check=False,
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert shown.stdout.split() == ["storage-full", "no-file", "succeeded"]
+    return shown.stdout.split()
+
+
+def test_a_full_disk_fails_the_job_leaves_no_half_file_and_is_survived(tmp_path: Path) -> None:
+    seen = on_small_disks("outputs", tmp_path / "data", outputs="64k")
+    assert seen == ["storage-full", "no-file", "succeeded"]
+
+
+def test_a_full_disk_of_the_job_table_refuses_jobs_and_loses_none(tmp_path: Path) -> None:
+    refused, status, running, *others = on_small_disks("table", tmp_path / "data", data="2m", outputs="10m")
+    assert (refused, status, running) == ("storage-full", "200", "succeeded-1")
+    assert set(others) == {"succeeded"}
 
 
 def test_weights_cut_short_are_refused_before_a_job_is_made(

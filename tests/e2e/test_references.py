@@ -14,6 +14,7 @@ from PIL import Image
 
 from ecurie.bootstrap import make_service
 from ecurie.errors import SettingsError
+from ecurie.jobs.doorbell import NoBell
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
 from tests.conftest import Server, StartServer
@@ -63,7 +64,7 @@ def test_a_default_reference_that_is_no_picture_is_refused_at_start(tmp_path: Pa
     for name in ("x.png", "nowhere.png"):
         settings = load_settings(data_dir=tmp_path, reference_image=tmp_path / name)
         with pytest.raises(SettingsError, match="reference-image"):
-            make_service(settings, store)
+            make_service(settings, store, NoBell())
     store.close()
 
 

@@ -26,6 +26,7 @@ from ecurie.engine.placement import Placement
 from ecurie.engine.residency import Budgets
 from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import ignore, make_picture_request, make_request, request_of
 from tests.unit.ip_adapters import PLAIN, catalog_with, request_with, save_plus
@@ -41,7 +42,7 @@ def engine(cuda: Compute) -> Engine:
 
 
 def draw(engine: Engine, folder: Path, request: Any = None, **fields: Any) -> tuple[JobResult, np.ndarray]:
-    outputs = OutputFolder(folder, "job", datetime.now(UTC), "picture.png")
+    outputs = OutputFolder(LocalFolder(folder), "job", datetime.now(UTC), "picture.png")
     result = engine.run(request or make_request(**fields), outputs, ignore)
     with Image.open(folder / "picture.png") as picture:
         return result, np.asarray(picture.convert("RGB")).astype(int)

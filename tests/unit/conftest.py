@@ -16,6 +16,7 @@ from ecurie.engine.loader import Model, load_model
 from ecurie.engine.residency import Budgets
 from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import UploadLimits
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.pictures import PictureSource, picture_at
@@ -40,7 +41,7 @@ def model(compute: Compute) -> Model:
 
 @pytest.fixture
 def outputs(tmp_path: Path) -> OutputFolder:
-    return OutputFolder(tmp_path, "job", datetime(2026, 11, 24, 12, 30, 5, tzinfo=UTC))
+    return OutputFolder(LocalFolder(tmp_path), "job", datetime(2026, 11, 24, 12, 30, 5, tzinfo=UTC))
 
 
 def make_request(**fields: Any) -> GenerationRequest:

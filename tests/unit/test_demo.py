@@ -22,6 +22,7 @@ from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
 from ecurie.formats.image_encoder import read_image_encoder, refuse_other_encoder
 from ecurie.formats.ip_adapter_file import read_ip_adapter
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.unit.conftest import ignore, make_request
 from tests.unit.ip_adapters import request_with
 
@@ -43,7 +44,7 @@ def test_the_demo_draws_what_it_is_asked(engine: Engine, tmp_path: Path) -> None
     assert len(references) == 20
     wrong = {}
     for index, (prompt, name) in enumerate(PROMPTS.items()):
-        outputs = OutputFolder(tmp_path, f"{index}", datetime.now(UTC))
+        outputs = OutputFolder(LocalFolder(tmp_path), f"{index}", datetime.now(UTC))
         request = make_request(prompt=prompt, steps=15, guidance_scale=5.0, seed=1234)
         (image,) = engine.run(request, outputs, ignore).images
         drawn = pixels(tmp_path / image.filename)
@@ -60,7 +61,7 @@ def test_all_demo_files_together_are_small() -> None:
 
 def measure(engine: Engine, folder: Path, stack: dict[str, float], prompt: str) -> tuple[float, float]:
     """Mean brightness and mean saturation of a picture, both 0 to 255."""
-    outputs = OutputFolder(folder, f"{stack}{prompt}", datetime.now(UTC))
+    outputs = OutputFolder(LocalFolder(folder), f"{stack}{prompt}", datetime.now(UTC))
     loras = [{"name": name, "weight": weight} for name, weight in stack.items()]
     request = make_request(prompt=prompt, steps=20, guidance_scale=5.0, loras=loras)
     (image,) = engine.run(request, outputs, ignore).images
@@ -86,7 +87,7 @@ def test_every_demo_adapter_and_the_pony_have_their_own_look(engine: Engine, tmp
     rgba = torch.cat([drawing, alpha]).unsqueeze(0).float()
 
     def picture(stack: list[dict[str, object]], model: str = "sdxl-base") -> np.ndarray:
-        outputs = OutputFolder(tmp_path, f"{model}{stack}", datetime.now(UTC))
+        outputs = OutputFolder(LocalFolder(tmp_path), f"{model}{stack}", datetime.now(UTC))
         request = make_request(prompt="rocket", steps=20, guidance_scale=5.0, loras=stack, model=model)
         (image,) = engine.run(request, outputs, ignore).images
         return pixels(tmp_path / image.filename)
@@ -112,7 +113,7 @@ def test_a_reference_pulls_the_colour_with_its_strength(engine: Engine, tmp_path
         wanted = ink(pixels(REFERENCES / f"{look}.png"))
         distances = []
         for strength in (0.0, 0.5, 1.0):
-            outputs = OutputFolder(tmp_path, f"{prompt}{look}{strength}", datetime.now(UTC))
+            outputs = OutputFolder(LocalFolder(tmp_path), f"{prompt}{look}{strength}", datetime.now(UTC))
             request = request_with(catalog, look, prompt=prompt, steps=8, ip_strength=strength)
             (image,) = engine.run(request, outputs, ignore).images
             distances.append(np.linalg.norm(ink(pixels(tmp_path / image.filename)) - wanted))

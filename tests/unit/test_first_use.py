@@ -16,6 +16,7 @@ from ecurie.catalog.sources import RemoteSource, place_of
 from ecurie.domain import Progress
 from ecurie.errors import InvalidRequest, UnknownAdapter, UnknownModel, WeightsMissing
 from ecurie.first_use import missing_sources, resolve_or_defer, settle
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.jobs.rows import REQUEST
 from ecurie.requests.body import GenerateBody
@@ -102,8 +103,8 @@ def test_settling_keeps_the_seed_and_the_model_and_survives_the_store(
 
 
 def test_pictures_of_a_job_that_waits_are_uploads(catalog: Catalog, tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path / "uploads", tmp_path, UploadLimits(10**6, 10**6))
-    find = PictureSource(partial(settle_picture, pictures=pictures))
+    pictures = Pictures(LocalFolder(tmp_path / "uploads"), LocalFolder(tmp_path), UploadLimits(10**6, 10**6))
+    find = PictureSource(partial(settle_picture, pictures=pictures), read=pictures.content)
     coded = base64.b64encode(saved(plain(72, 64))).decode()
     deferred = resolve_or_defer(body(init_image=coded, strength=0.5), catalog, 10**9, find)
     assert coded not in deferred.unsettled
@@ -117,8 +118,8 @@ def test_pictures_of_a_job_that_waits_are_uploads(catalog: Catalog, tmp_path: Pa
 def test_an_ip_adapter_and_its_encoder_are_downloaded_with_the_model(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    pictures = Pictures(tmp_path / "uploads", tmp_path, UploadLimits(10**6, 10**6))
-    find = PictureSource(partial(settle_picture, pictures=pictures))
+    pictures = Pictures(LocalFolder(tmp_path / "uploads"), LocalFolder(tmp_path), UploadLimits(10**6, 10**6))
+    find = PictureSource(partial(settle_picture, pictures=pictures), read=pictures.content)
     coded = base64.b64encode(saved(plain(72, 64))).decode()
     asked = body(reference_images=[coded], steps=7)
     assert len(missing_sources(asked, catalog)) == 3

@@ -47,7 +47,7 @@ def service(store: JobStore, outputs: Path) -> Service:
 def retention(service: Service, *, outputs: float = 0, jobs: float = 0) -> Retention:
     ended = EndedJobs(service.store.database)
     keep = Keep(outputs, jobs, uploads=0)
-    return Retention(ended, keep, service.remove_output, service.remove_old_pictures)
+    return Retention(ended, keep, service.outputs.remove, service.remove_old_pictures)
 
 
 def name(number: int, days: float) -> str:

@@ -21,9 +21,16 @@ def test_flag_beats_environment_beats_file_beats_default(
 
 def test_all_state_lies_in_the_data_folder(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path)
-    for place in (settings.outputs_dir, settings.models_dir, settings.workers_dir, settings.catalog_file):
+    for place in (settings.models_dir, settings.workers_dir, settings.catalog_file):
         assert place.is_relative_to(tmp_path)
     assert str(tmp_path) in settings.store_url
+    assert settings.outputs_place == f"file://{tmp_path}/outputs"
+    assert settings.uploads_place == f"file://{tmp_path}/uploads"
+
+
+def test_pictures_that_are_sent_go_where_images_go(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, outputs_url="s3://bucket/images/")
+    assert settings.uploads_place == "s3://bucket/images/uploads"
 
 
 @pytest.mark.parametrize(
@@ -157,3 +164,37 @@ def test_what_is_no_size_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_models_to_load_first_are_given_with_commas_or_several_flags(tmp_path: Path) -> None:
     assert load_settings(data_dir=tmp_path, preload=["a,b", "c"]).preload == ("a", "b", "c")
     assert load_settings(data_dir=tmp_path, preload=[]).preload == ()
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "filesystem://", "redis:/x"])
+def test_what_is_no_broker_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ECURIE_BROKER_URL", f"{url}?hunter2")
+    with pytest.raises(SettingsError, match="ECURIE_BROKER_URL") as caught:
+        load_settings(data_dir=tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("broker", "database", "fine"),
+    [
+        ("redis://10.0.0.5/0", None, False),
+        ("amqps://mq.example.org//", None, False),
+        ("redis://10.0.0.5/0", "postgresql://u:p@10.0.0.6/jobs", True),
+        ("redis://localhost/0", None, True),
+        ("redis:///0", None, True),
+        ("amqp://guest:guest@127.0.0.1:5672//", None, True),
+        (None, None, True),
+    ],
+)
+def test_a_job_table_that_other_machines_cannot_share_is_refused(
+    tmp_path: Path, broker: str | None, database: str | None, fine: bool
+) -> None:
+    settings = load_settings(data_dir=tmp_path, broker_url=broker, database_url=database)
+    if fine:
+        settings.check_reach()
+        return
+    with pytest.raises(SettingsError, match="SQLite") as caught:
+        settings.check_reach()
+    assert "ECURIE_DATABASE_URL" in (caught.value.remedy or "")

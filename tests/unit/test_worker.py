@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import sqlalchemy as sql
+from PIL import Image
 
 from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
 from ecurie.engine.engine import Engine
 from ecurie.errors import JobCancelled, StorageFull
+from ecurie.images.files import OutputFolder
+from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.settings import load_settings
 from ecurie.worker.loop import Worker
-from ecurie.worker.process import announce
 from ecurie.worker.stop import StopSign
-from tests.unit.jobs.test_store import REQUEST, RESULT
+from tests.conftest import DEMO_FOLDER
+from tests.unit.jobs.test_store import REQUEST as ELSEWHERE
+from tests.unit.jobs.test_store import RESULT
+
+REQUEST = dataclasses.replace(ELSEWHERE, model_path=str(DEMO_FOLDER))
 
 Behaviour = Callable[[Callable[[Progress], None]], JobResult]
 
@@ -32,8 +36,13 @@ class FakeEngine:
     def __init__(self, behaviour: Behaviour):
         self._behaviour = behaviour
 
-    def run(self, _request: object, _outputs: object, listen: Callable[[Progress], None]) -> JobResult:
+    def run(
+        self, _request: object, _outputs: object, listen: Callable[[Progress], None], *_others: object
+    ) -> JobResult:
         return self._behaviour(listen)
+
+    def get_ready(self, _request: object, _check: object) -> int:
+        return 0
 
 
 @pytest.fixture
@@ -100,6 +109,28 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
 
 
+FULL = sql.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+
+def test_a_store_that_fails_in_the_middle_costs_the_job_nothing(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise FULL
+
+    def behaviour(listen: Callable[[Progress], None]) -> JobResult:
+        with monkeypatch.context() as patch:
+            patch.setattr(store.claims, "report", refuse)
+            patch.setattr(store.claims, "check", refuse)
+            for step in range(3):
+                listen(Progress("denoising", step, 3))
+        return RESULT
+
+    job = store.get(run_one(store, tmp_path, behaviour))
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
+    assert "progress cannot be told now: database or disk is full" in caplog.text
+
+
 def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_path: Path) -> None:
     (tmp_path / "ecurie.yaml").write_text("models: [")
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
@@ -107,6 +138,21 @@ def test_a_broken_catalogue_stops_only_jobs_that_need_it(store: JobStore, tmp_pa
     unsettled = dataclasses.replace(REQUEST, unsettled='{"prompt": "cat", "model": "far"}')
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT, request=unsettled))
     assert (job.state, job.failure and job.failure.code) == (JobState.FAILED, "catalog-invalid")
+
+
+def test_a_worker_that_nobody_watches_is_told_that_its_job_hangs(store: JobStore, tmp_path: Path) -> None:
+    hung = threading.Event()
+
+    def behaviour(_listen: object) -> JobResult:
+        assert hung.wait(30)
+        return RESULT
+
+    store.add(REQUEST, priority=0, stack="", max_queue=10)
+    options = load_settings(data_dir=tmp_path, lease_seconds=0.3, stall_seconds=0.1)
+    engine = cast(Engine, FakeEngine(behaviour))
+    worker = Worker("w1", engine, store, options, StopSign(5), on_stall=hung.set)
+    worker.answer()
+    assert hung.is_set()
 
 
 @pytest.mark.parametrize(("stall", "kept"), [(0.2, False), (60.0, True)])
@@ -132,7 +178,7 @@ def test_a_job_without_progress_loses_its_lease(
 
 
 def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore, tmp_path: Path) -> None:
-    told: list[JobState] = []
+    told: list[tuple[str | None, JobState]] = []
 
     def behaviour(listen: Callable[[Progress], None]) -> JobResult:
         for step in range(3):
@@ -142,19 +188,79 @@ def test_what_is_in_memory_is_told_at_each_phase_and_at_the_end(store: JobStore,
     job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
     options = load_settings(data_dir=tmp_path)
     engine = cast(Engine, FakeEngine(behaviour))
-    worker = Worker("w1", engine, store, options, StopSign(5), lambda: told.append(store.get(job_id).state))
+
+    def tell(job: str | None) -> None:
+        told.append((job, store.get(job_id).state))
+
+    worker = Worker("w1", engine, store, options, StopSign(5), tell)
     claim = store.claims.take("w1", Held(), lease_seconds=options.lease_seconds, max_overtake=30)
     assert claim is not None
     worker._work(claim)
-    assert len(told) == 3
+    assert told == [
+        (job_id, JobState.PREPARING),
+        (job_id, JobState.RUNNING),
+        (None, JobState.RUNNING),
+    ]
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 
-def test_a_full_disk_does_not_stop_the_worker_from_telling(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+class SavingEngine:
+    """Saves an image, then does something else before its job is committed."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None):
+        self._then = then
+
+    def run(self, request: GenerationRequest, outputs: OutputFolder, _listen: object) -> JobResult:
+        image = outputs.save(Image.new("RGB", (64, 64)), request, 0, RESULT.setup)
+        self._then()
+        return dataclasses.replace(RESULT, images=(image,))
+
+
+def test_a_commit_whose_answer_was_lost_is_repeated_and_keeps_its_images(
+    store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = cast(Engine, SimpleNamespace(describe=lambda: {"device": "cpu"}))
-    announce(tmp_path / "w1.json", engine)
-    assert json.loads((tmp_path / "w1.json").read_text())["device"] == "cpu"
-    announce(tmp_path / "gone" / "w1.json", engine)
-    assert "cannot tell" in caplog.text
+    """As when PostgreSQL is killed between its commit and its answer."""
+    succeed, answers = store.claims.succeed, iter([False, True])
+
+    def lose_the_answer(claim: Claim, result: JobResult) -> None:
+        succeed(claim, result)
+        if not next(answers):
+            raise FULL
+
+    monkeypatch.setattr(store.claims, "succeed", lose_the_answer)
+    monkeypatch.setattr("ecurie.worker.loop.RETRY_SECONDS", 0.01)
+    options = load_settings(data_dir=tmp_path)
+    store.add(REQUEST, priority=0, stack="", max_queue=10)
+    claim = store.claims.take("w1", Held(), lease_seconds=30, max_overtake=30)
+    assert claim is not None
+    Worker("w1", cast(Engine, SavingEngine()), store, options, StopSign(5))._work(claim)
+    job = store.get(claim.job.id)
+    assert job.result is not None
+    assert [file.name for file in (options.data_dir / "outputs").iterdir()] == [job.result.images[0].filename]
+
+
+def test_a_worker_that_lost_its_job_removes_its_own_images_and_the_next_one_those_before(
+    store: JobStore, tmp_path: Path
+) -> None:
+    options = load_settings(data_dir=tmp_path)
+    job_id = store.add(REQUEST, priority=0, stack="", max_queue=10).id
+
+    def work(name: str, then: Callable[[], None] = lambda: None) -> None:
+        worker = Worker(name, cast(Engine, SavingEngine(then)), store, options, StopSign(5))
+        claim = store.claims.take(name, Held(), lease_seconds=30, max_overtake=30)
+        assert claim is not None
+        worker._work(claim)
+
+    def take_over() -> None:
+        (held,) = store.leases.held()
+        assert store.leases.reap(held, max_attempts=3)
+        assert len(list((options.data_dir / "outputs").iterdir())) == 1
+        half = next((options.data_dir / "outputs").iterdir()).name
+        ((options.data_dir / "outputs") / f".{half}.1-2.partial").touch()
+        work("w2")
+
+    work("w1", take_over)
+    job = store.get(job_id)
+    assert job.result is not None
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+    assert [file.name for file in (options.data_dir / "outputs").iterdir()] == [job.result.images[0].filename]

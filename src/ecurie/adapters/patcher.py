@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ecurie.adapters.parallel import run_all
+from ecurie.adapters.parallel import Check, go_on, run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.adapters.reader import Adapter, Place
 from ecurie.adapters.sums import write_sum
@@ -90,10 +90,12 @@ class Patcher:
         self._own: dict[Place, int] = {}
 
     @torch.no_grad()
-    def apply(self, stack: Sequence[Applied], parts: Iterable[Part] | None = None) -> Change:
+    def apply(
+        self, stack: Sequence[Applied], parts: Iterable[Part] | None = None, check: Check = go_on
+    ) -> Change:
         """Nothing is done to a part that has this stack already. Only `parts` are touched (default: all).
 
-        An error in the middle leaves every weight of them pristine before it leaves.
+        An error in the middle, of `check` too, leaves every weight of them pristine before it leaves.
         """
         asked = list(self._parts if parts is None else parts)
         ordered = sorted(stack, key=lambda applied: applied.signature)
@@ -109,7 +111,7 @@ class Patcher:
         try:
             self._restore(stale | spoiled)
             restored = time.perf_counter()
-            self._patch_all(wanted)
+            self._patch_all(wanted, check)
         except BaseException:
             touched = self._patched_in(asked)
             self._restore(touched)
@@ -202,14 +204,14 @@ class Patcher:
             upload(far, far[0][0].device)
         run_all(near)
 
-    def _patch_all(self, wanted: Mapping[Place, Shares]) -> None:
+    def _patch_all(self, wanted: Mapping[Place, Shares], check: Check) -> None:
         tasks: dict[bool, list[Callable[[], None]]] = {True: [], False: []}
         for place in self._largest_first(wanted):
             at_host = self._parameter(place).device.type == "cpu"
             tasks[at_host].append(partial(self._patch, place, wanted[place]))
-        run_all(tasks[True])
+        run_all(tasks[True], check=check)
         # An accelerator is kept busy by one thread; more would wait for each other.
-        run_all(tasks[False], at_most=1)
+        run_all(tasks[False], at_most=1, check=check)
 
     @torch.no_grad()
     def _patch(self, place: Place, shares: Shares) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ecurie.adapters.parallel import run_all
+from ecurie.adapters.parallel import Check, go_on, run_all
 
 # Measured on an H200 with 16 cores: more threads wait for each other, smaller chunks too.
 THREADS = 8
@@ -24,16 +24,20 @@ Copy = tuple[Tensor, Tensor]
 """(target, source) of one shape and dtype; the target contiguous and on the device, the source on the CPU."""
 
 
-def upload(copies: Sequence[Copy], device: torch.device) -> None:
-    """Copy each source into its target; returns when all of it is there."""
+def upload(copies: Sequence[Copy], device: torch.device, check: Check = go_on) -> None:
+    """Copy each source into its target; returns when all of it is there. Raises what `check` raises."""
     if device.type != "cuda":
         for target, source in copies:
+            check()
             target.copy_(source)
         return
     torch.cuda.current_stream(device).synchronize()
     lanes = _Lanes(device)
-    run_all([partial(lanes.carry, chunk) for chunk in chunks_of(copies)], THREADS)
-    torch.cuda.synchronize(device)
+    try:
+        run_all([partial(lanes.carry, chunk) for chunk in chunks_of(copies)], THREADS, check)
+    finally:
+        # What was begun writes into the targets until it ends, whoever has their memory then.
+        torch.cuda.synchronize(device)
 
 
 Moved = list[tuple[nn.Parameter, Tensor]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -13,14 +12,15 @@ from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
 
 
 def create_app(
     service: Service,
-    ready_workers: Callable[[], list[dict[str, Any]]],
     stopping: Callable[[], bool],
+    forecasts: Forecasts,
     *,
     allowed_hosts: Iterable[str],
     allowed_origins: Iterable[str],
@@ -39,8 +39,8 @@ def create_app(
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.following = Following(service.changed_of)
-    app.state.ready_workers = ready_workers
     app.state.stopping = stopping
+    app.state.forecasts = forecasts
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
         app.include_router(routes.router)

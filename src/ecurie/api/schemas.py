@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ecurie.api.replay_schemas import ReplayOut
-from ecurie.domain import ImageFile, Job, JobState, PriorityName, Progress
+from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
+from ecurie.jobs.estimates import Times
+from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.describe import describe
+
+UNKNOWN = Times()
 
 
 class ProgressOut(BaseModel):
@@ -26,7 +31,30 @@ class ProgressOut(BaseModel):
 
 
 def progress_out(progress: Progress) -> ProgressOut:
-    return ProgressOut(**asdict(progress))
+    values = {name: getattr(progress, name) for name in ProgressOut.model_fields}
+    return ProgressOut(**values)
+
+
+class PreviewOut(BaseModel):
+    """`image` is a WebP picture as a data URI, of what was drawn after `step`."""
+
+    step: int
+    image: str
+
+
+def preview_out(preview: Preview) -> PreviewOut:
+    return PreviewOut(step=preview.step, image=f"data:image/webp;base64,{b64encode(preview.image).decode()}")
+
+
+class QueueOut(BaseModel):
+    """As in the job."""
+
+    position: int | None
+    estimated_start: datetime | None
+
+
+def queue_out(job: Job, times: Times) -> QueueOut:
+    return QueueOut(position=job.queue_position, estimated_start=_moment(times.start))
 
 
 class FailureOut(BaseModel):
@@ -69,8 +97,17 @@ class JobOut(BaseModel):
     finished_at: datetime | None
     priority: PriorityName
     attempts: int
-    queue_position: int | None
+    queue_position: int | None = Field(description="1 is next, by priority and arrival; null: not queued")
+    estimated_start: datetime | None = Field(
+        description="Of a queued job, from the times of recent ones; null: not known"
+    )
+    estimated_end: datetime | None = Field(
+        description="Of a queued or running job; null: not known, or it has ended"
+    )
     progress: ProgressOut
+    preview: str | None = Field(
+        description="While it runs, what it draws: a small WebP picture as a data URI; null in lists"
+    )
     request: dict[str, Any]
     result: ResultOut | None
     error: FailureOut | None
@@ -88,7 +125,8 @@ class JobsOut(BaseModel):
     jobs: list[JobOut]
 
 
-def job_out(job: Job) -> JobOut:
+def job_out(job: Job, times: Times = UNKNOWN) -> JobOut:
+    preview = job.progress.preview
     return JobOut(
         id=job.id,
         status_url=f"/jobs/{job.id}",
@@ -99,11 +137,18 @@ def job_out(job: Job) -> JobOut:
         priority=job.priority.label,
         attempts=job.attempts,
         queue_position=job.queue_position,
+        estimated_start=_moment(times.start) if job.state is JobState.QUEUED else None,
+        estimated_end=_moment(times.end),
+        preview=preview and preview_out(preview).image,
         progress=progress_out(job.progress),
         request=describe(job.request),
         result=result_out(job),
         error=failure_out(job),
     )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def result_out(job: Job) -> ResultOut | None:
@@ -245,6 +290,16 @@ class SchedulerOut(BaseModel):
 
 class SchedulersOut(BaseModel):
     schedulers: list[SchedulerOut]
+
+
+def worker_out(worker: WorkerRow) -> dict[str, Any]:
+    """What it says of itself, its memory's fields beside the others."""
+    told = asdict(worker)
+    rung_for = told.pop("rung_for")
+    for name in ("started_at", "seen_at"):
+        told[name] = datetime.fromtimestamp(told[name], UTC).isoformat(timespec="seconds")
+    state = "idle" if worker.idle else "busy"
+    return {**told.pop("memory"), **told, "state": state, "serves": rung_for}
 
 
 class SystemOut(BaseModel):

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +122,15 @@ class Catalog:
             name = path.name if path.is_dir() else path.stem
             found[_free_id(slug(name), found)] = ModelEntry(name=name, source=str(path))
         return {**found, **self._current().models}
+
+    def models_here(self) -> list[str]:
+        """Ids of the models that have something at the place of their source; no file is read."""
+        found = []
+        for model_id, entry in self.models().items():
+            with suppress(RequestError):
+                self._locate(model_id, entry.source)
+                found.append(model_id)
+        return found
 
     def adapters(self) -> dict[str, AdapterEntry]:
         """Files under `models/adapters` by slugged name, and the catalogue file's entries, which win."""

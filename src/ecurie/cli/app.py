@@ -10,9 +10,11 @@ import typer
 import ecurie
 from ecurie.cli import (
     add,
+    cancel,
     doctor,
     generate,
     inspect,
+    jobs,
     models,
     prompt,
     pull,
@@ -21,6 +23,8 @@ from ecurie.cli import (
     show,
     sweep,
     verify,
+    watch,
+    worker,
 )
 from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
 
@@ -36,6 +40,10 @@ app = typer.Typer(
 app.command()(generate.generate)
 app.command()(sweep.sweep)
 app.command()(serve.serve)
+app.command()(jobs.jobs)
+app.command()(watch.watch)
+app.command()(cancel.cancel)
+app.command()(worker.worker)
 app.command()(models.models)
 app.command()(inspect.inspect)
 app.command()(prompt.prompt)

@@ -76,7 +76,7 @@ def _examine(settings: Settings) -> dict[str, dict[str, str]]:
         "devices": available_devices() | {"used": _or_error(used_device), "cores": str(os.cpu_count())},
         "folders": {
             "data": str(settings.data_dir),
-            "outputs": str(settings.outputs_dir),
+            "outputs": settings.outputs_place,
             "models": str(settings.models_dir),
             "catalogue": str(settings.catalog_file) if not settings.demo else "the bundled demo catalogue",
             "free disk": f"{shutil.disk_usage(nearest).free / 1e9:.1f} GB",

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of all state [ECURIE_DATA_DIR; ~/.ecurie].")]
+Url = Annotated[str | None, typer.Option(help="The server [http://ECURIE_HOST:ECURIE_PORT].")]
+JobId = Annotated[str, typer.Argument(help="As POST /generate and `ecurie jobs` tell it.")]
 CatalogPath = Annotated[Path | None, typer.Option("--catalog", help="Catalogue file [ECURIE_CATALOG].")]
 Demo = Annotated[bool | None, typer.Option("--demo", help="Use the bundled demo models [ECURIE_DEMO].")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps [ECURIE_DEVICE].")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N [ECURIE_DEVICE].")]
 NegativePrompt = Annotated[str | None, typer.Option(help="What to avoid [the model's].")]
 Model = Annotated[str | None, typer.Option(help="Catalogue id, diffusers folder or single file.")]
 Lora = Annotated[

@@ -15,6 +15,7 @@ from ecurie.errors import InvalidRequest
 if TYPE_CHECKING:
     from ecurie.catalog.catalog import Catalog
     from ecurie.domain import GenerationRequest, JobResult
+    from ecurie.images.incoming import ReadPicture
     from ecurie.requests.body import GenerateBody
     from ecurie.settings import Settings
 
@@ -172,9 +173,10 @@ def parse_lora(text: str, strict: bool = True) -> dict[str, Any]:
 
 
 def run_here(
-    settings: Settings, request: GenerationRequest, output: Path | None
+    settings: Settings, request: GenerationRequest, output: Path | None, read: ReadPicture | None = None
 ) -> tuple[JobResult, list[Path]]:
-    """Make the images in this process, with a bar; returns them as files, replays compared."""
+    """Make the images in this process, with a bar; returns them as files, replays compared. `read` gets
+    pictures that are not named by their paths."""
     import uuid
     from datetime import UTC, datetime
 
@@ -184,9 +186,12 @@ def run_here(
     from ecurie import domain
     from ecurie.images.comparing import with_replay
     from ecurie.images.files import OutputFolder
+    from ecurie.images.incoming import read_here
+    from ecurie.images.storage import LocalFolder
 
     folder = output.parent if output else Path()
-    outputs = OutputFolder(folder, uuid.uuid4().hex, datetime.now(UTC), output.name if output else None)
+    kept = LocalFolder(folder)
+    outputs = OutputFolder(kept, uuid.uuid4().hex, datetime.now(UTC), output.name if output else None)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=request.total_steps)
@@ -197,7 +202,8 @@ def run_here(
         def listen(progress: domain.Progress) -> None:
             bar.update(task, description=progress.phase, completed=progress.step, total=progress.total)
 
-        result = with_replay(engine.run(request, outputs, listen), request, folder)
+        result = engine.run(request, outputs, listen, read or read_here)
+        result = with_replay(result, request, kept, read or read_here)
         bar.update(task, description="done")
     return result, [folder / image.filename for image in result.images]
 

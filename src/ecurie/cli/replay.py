@@ -14,7 +14,7 @@ from ecurie.cli import flags
 from ecurie.cli.generate import run_here
 
 if TYPE_CHECKING:
-    from ecurie.domain import Replay
+    from ecurie.domain import PictureUse, Replay
 
 
 def replay(
@@ -33,6 +33,7 @@ def replay(
 ) -> None:
     """Make an image again from what it tells of itself, and say how the two differ."""
     from ecurie.bootstrap import make_catalog, make_pictures
+    from ecurie.images.incoming import read_here
     from ecurie.images.reading import read_image_file
     from ecurie.requests.finding import find_picture
     from ecurie.requests.pictures import picture_at
@@ -46,16 +47,22 @@ def replay(
     original = picture_at(str(file), "image", kept.limits) if is_image(content) else None
     uses = [picture_at(str(one), "picture", kept.limits) for one in picture or []]
     given = {use.sha256: use for use in uses}
+
+    def read(use: PictureUse) -> bytes:
+        """Those that were named by their paths are here, the others where a server keeps them."""
+        return read_here(use) if Path(use.file).is_absolute() else kept.content(use)
+
     request = request_again(
         manifest,
         original,
         make_catalog(settings),
         lambda use: given.get(use.sha256) or find_picture(use, kept),
         settings.max_pixels,
+        read,
         anywhere=True,
     )
     _refuse_bad_output(output, file, request.format)
-    result, paths = run_here(settings, request, output)
+    result, paths = run_here(settings, request, output, read)
     assert result.replay is not None
     if as_json:
         json.dump({"path": str(paths[0]), "replay": asdict(result.replay)}, sys.stdout, indent=2)

@@ -27,6 +27,10 @@ def serve(
     data_dir: flags.DataDir = None,
     catalog: flags.CatalogPath = None,
     device: flags.Device = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Processes that make images [auto: one for each CUDA device, else one]."),
+    ] = None,
     settings_file: Annotated[Path | None, typer.Option(help="Settings file [ECURIE_SETTINGS_FILE].")] = None,
     allowed_hosts: Annotated[
         list[str] | None, typer.Option(help="Host names to accept besides loopback ones; may be repeated.")
@@ -70,6 +74,9 @@ def serve(
         bool | None, typer.Option("--verify-weights", help="Check unpatched weights before each job.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of a worker.")] = None,
+    prefetch: Annotated[
+        bool | None, typer.Option(help="Read the files of the next jobs while one runs.")
+    ] = None,
     download: Annotated[str | None, typer.Option(help="auto or never: downloads on first use.")] = None,
     civitai_url: Annotated[str | None, typer.Option(help="Where to ask for civitai: sources.")] = None,
     plain_http_hosts: Annotated[
@@ -77,6 +84,18 @@ def serve(
     ] = None,
     reference_image: Annotated[
         Path | None, typer.Option(help="Picture for requests with ip_strength that bring none.")
+    ] = None,
+    previews: Annotated[
+        bool | None, typer.Option("--previews/--no-previews", help="Small pictures of what a job draws.")
+    ] = None,
+    preview_decoder: Annotated[
+        Path | None, typer.Option(help="AutoencoderTiny for previews, a folder or file.")
+    ] = None,
+    outputs_url: Annotated[
+        str | None, typer.Option(help="Where images go: file:///folder or s3://bucket/prefix.")
+    ] = None,
+    s3_endpoint_url: Annotated[
+        str | None, typer.Option(help="Address of S3-compatible storage [that of AWS].")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
@@ -88,6 +107,7 @@ def serve(
 
     settings = load_settings(**flags_given)
     settings.check_bind()
+    settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
@@ -121,35 +141,48 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_retention, make_service, make_store, preloaded
-    from ecurie.images.whole_files import remove_partial_files
+    from ecurie.bootstrap import (
+        make_doorbell,
+        make_retention,
+        make_service,
+        make_store,
+        preloaded,
+        prepare_storage,
+        worker_environments,
+    )
+    from ecurie.images.files import discard_runs
+    from ecurie.jobs.forecasts import Forecasts
+    from ecurie.jobs.leases import HeldJob
     from ecurie.supervisor import Supervisor, WorkerOptions
 
-    for folder in (settings.outputs_dir, settings.uploads_dir):
-        remove_partial_files(folder)
+    prepare_storage(settings)
     store = make_store(settings)
-    service = make_service(settings, store)
+    doorbell = make_doorbell(settings)
+    service = make_service(settings, store, doorbell)
     retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
     server: uvicorn.Server
     setup_failed = threading.Event()
+
+    def discard(held: HeldJob) -> None:
+        discard_runs(service.outputs, store.get(held.id), range(1, held.attempt + 1))
 
     def give_up() -> None:
         setup_failed.set()
         server.should_exit = True
 
     options = WorkerOptions(
-        environment=settings.as_environment(),
+        environments=worker_environments(settings),
         folder=settings.workers_dir,
         drain_seconds=settings.drain_seconds,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
-    supervisor = Supervisor(options, store, give_up)
+    supervisor = Supervisor(options, store, doorbell, discard, give_up)
     app = create_app(
         service,
-        supervisor.ready_workers,
         lambda: server.should_exit,
+        Forecasts(store.database, store.workers.names, settings.max_overtake_seconds),
         allowed_hosts=settings.allowed_hosts
         if settings.on_loopback
         else (settings.host, *settings.allowed_hosts),
@@ -182,6 +215,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         retention.stop()
         supervisor.stop()
+        doorbell.close()
         store.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
@@ -191,11 +225,13 @@ def _welcome(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    place = settings.outputs_place.removeprefix("file://")
+    workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"
     return f"""
 Écurie serves {what} at {url} (Ctrl-C stops). Try, in another terminal:
 
   curl{key} -X POST "{url}/generate?wait=60" -d '{{"prompt": "red apple", "seed": 7}}'
 
-Images are written to {settings.outputs_dir}
+Images are written to {place}{workers}
 """

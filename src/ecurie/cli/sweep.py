@@ -119,17 +119,18 @@ def _run(
 
     from ecurie.bootstrap import make_engine
     from ecurie.images.files import OutputFolder
+    from ecurie.images.storage import LocalFolder
     from ecurie.requests.describe import describe
     from ecurie.sweeps import CellPicture
 
     engine, now = make_engine(settings), datetime.now(UTC)
-    made: dict[int, CellPicture] = {}
+    kept, made = LocalFolder(folder), dict[int, CellPicture]()
     for cell, request in track(ordered, "drawing", console=Console(stderr=True)):
-        outputs = OutputFolder(folder, uuid.uuid4().hex, now)
+        outputs = OutputFolder(kept, uuid.uuid4().hex, now)
         try:
             (image,) = engine.run(request, outputs, lambda _progress: None).images
         except EcurieError as error:
             made[cell.number] = CellPicture(None, str(error))
         else:
-            made[cell.number] = CellPicture(folder / image.filename, made_by=describe(request))
+            made[cell.number] = CellPicture(kept.read(image.filename), made_by=describe(request))
     return [made[number] for number in sorted(made)]

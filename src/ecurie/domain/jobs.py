@@ -55,15 +55,24 @@ NAMES: dict[Priority, PriorityName] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """How what is drawn looked after `step`: a small WebP picture."""
+
+    step: int
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """`step` of `total` denoising steps, over all images of the request; while files are downloaded, the
-    bytes that are here and those in all (None: not told)."""
+    bytes that are here and those in all (None: not told). `preview` is the newest; in a report, a new one."""
 
     phase: str
     step: int
     total: int
     bytes_done: int | None = None
     bytes_total: int | None = None
+    preview: Preview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class EmbeddingUse:
 
 @dataclass(frozen=True, slots=True)
 class PictureUse:
-    """A picture that a request brings: its file on this machine, and the hash of the file."""
+    """A picture that a request brings: its file, and the hash of that. The file is a name among the server's
+    uploads; on the command line, a path."""
 
     file: str
     sha256: str

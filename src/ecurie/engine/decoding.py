@@ -35,11 +35,11 @@ def decode(vae: AutoencoderKL, latents: Tensor, seed: int) -> Decoded:
     if not torch.isfinite(latents).all():
         raise _not_finite(seed, "the latents hold", "try another scheduler or guidance scale")
     if dtype in HALF and not vae.config.force_upcast:
-        pixels = _pixels(vae, latents)
+        pixels = pixels_of(vae, latents)
         if _usable(pixels):
             return Decoded(_picture(pixels))
     with in_float32(vae):
-        pixels = _pixels(vae, latents)
+        pixels = pixels_of(vae, latents)
     if not torch.isfinite(pixels).all():
         raise _not_finite(seed, "the decoded image holds", "use another VAE: this one's files are damaged")
     if dtype in HALF and not vae.config.force_upcast:
@@ -70,8 +70,8 @@ def in_float32(vae: AutoencoderKL) -> Iterator[None]:
             parameter.data = weights
 
 
-def _pixels(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """1×3×height×width from 0 to 1, or NaN."""
+def pixels_of(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Of n×channels×height×width latents on the VAE's device: n×3×height×width from 0 to 1, or NaN."""
     config, latents = vae.config, latents.to(next(vae.parameters()).dtype)
     latents = latents / config.scaling_factor
     mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import psutil
 import torch
 
 from ecurie.errors import SettingsError
 
 # The CPU's errors are plain RuntimeErrors, and so are those of MPS.
 FULL_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
-CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,8 @@ def available_devices() -> dict[str, str]:
     """Device name to what it is, best first."""
     found = {}
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_device_name(0)
+        count = torch.cuda.device_count()
+        found["cuda"] = ", ".join(torch.cuda.get_device_name(number) for number in range(count))
     if torch.backends.mps.is_available():
         found["mps"] = "Apple GPU"
     found["cpu"] = f"{torch.get_num_threads()} threads"
@@ -52,31 +50,28 @@ def available_devices() -> dict[str, str]:
 
 
 def choose_compute(wanted: str) -> Compute:
-    """`wanted` is auto, cpu, cuda or mps. Raises SettingsError when the machine lacks it."""
+    """`wanted` is auto, cpu, mps, cuda or cuda:N. Raises SettingsError when the machine lacks it.
+
+    A CUDA device of a number becomes the one that this process uses wherever none is named.
+    """
     found = available_devices()
     name = next(iter(found)) if wanted == "auto" else wanted
-    if name not in found:
+    kind, _, number = name.partition(":")
+    if kind not in found or (number and int(number) >= torch.cuda.device_count()):
         raise SettingsError(
             f"--device {name}: this machine's PyTorch sees only {', '.join(found)}",
             remedy="use --device auto, or install a PyTorch build for your accelerator",
         )
-    return Compute(torch.device(name), torch.float32 if name == "cpu" else torch.float16)
+    device = torch.device(name)
+    if number:
+        torch.cuda.set_device(device)
+    return Compute(device, torch.float32 if name == "cpu" else torch.float16)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL_MEMORY)
-
-
-def free_ram() -> int:
-    """Bytes that new processes could take, within this container's limit (cgroup v2) if it has one."""
-    free: int = psutil.virtual_memory().available
-    try:
-        limit, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
-        return max(0, min(free, int(limit) - int(used)))
-    except (OSError, ValueError):
-        return free
 
 
 def free_vram(device: torch.device) -> int:

@@ -9,15 +9,16 @@ from typing import Any
 
 from PIL import Image
 
-from ecurie.domain import Acceleration, GenerationRequest, Hires
+from ecurie.domain import Acceleration, GenerationRequest, Hires, Preview
 from ecurie.engine.image_encoder import ReferenceEmbeds
 from ecurie.engine.prompts import Conditioning
 from ecurie.engine.schedulers import make_scheduler, noise_schedule
 from ecurie.images.fitting import blurred, fit, mask_of
-from ecurie.images.incoming import read_picture, to_rgb
+from ecurie.images.incoming import ReadPicture, read_here, read_picture, to_rgb
 
-StepListener = Callable[[str, int], None]
-"""Told the phase and how many of the image's steps are done; may raise to stop the work."""
+StepListener = Callable[[str, int, Preview | None], None]
+"""Told the phase, how many of the image's steps are done, and sometimes how it looks by now; may raise to
+stop the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Drawn:
     warnings: tuple[str, ...] = ()
 
 
-def read_start(request: GenerationRequest) -> Start | None:
+def read_start(request: GenerationRequest, read: ReadPicture = read_here) -> Start | None:
     """The request's pictures, brought to its size.
 
     Raises InvalidRequest for one that is gone or was replaced.
@@ -76,10 +77,10 @@ def read_start(request: GenerationRequest) -> Start | None:
     if init is None:
         return None
     size = request.width, request.height
-    picture = fit(to_rgb(read_picture(init.picture, "init_image")), *size, init.resize)
+    picture = fit(to_rgb(read_picture(init.picture, "init_image", read)), *size, init.resize)
     if init.mask is None:
         return Start(picture, init.strength)
-    mask = fit(mask_of(read_picture(init.mask, "mask")), *size, init.resize)
+    mask = fit(mask_of(read_picture(init.mask, "mask", read)), *size, init.resize)
     return Start(picture, init.strength, blurred(mask, init.mask_blur))
 
 

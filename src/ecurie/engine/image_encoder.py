@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.adapters.pristine import Pristine
 from ecurie.engine.devices import Compute
 from ecurie.engine.modules import empty_module, fill
@@ -32,10 +33,10 @@ class ReferenceEmbeds:
         return {"ip_adapter_image_embeds": [torch.cat(parts)]}
 
 
-def load_image_encoder(described: ImageEncoder, compute: Compute) -> nn.Module:
+def load_image_encoder(described: ImageEncoder, compute: Compute, check: Check = go_on) -> nn.Module:
     """In the host's memory in `compute.dtype`, mapped where it is stored so. Raises WeightsInvalid."""
     module = empty_module("image_encoder", described.config)
-    fill(module, described.tensors, Pristine(), compute.at_host)
+    fill(module, described.tensors, Pristine(), compute.at_host, check)
     return module
 
 

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from ecurie.engine.devices import Compute, free_ram, free_vram, is_out_of_memory
+from ecurie.engine.devices import Compute, free_vram, is_out_of_memory
 from ecurie.engine.memory import Step, lower, plan, plan_on_cpu
 from ecurie.engine.need import ModelNeed
 from ecurie.errors import OutOfMemory
+from ecurie.machine import free_ram
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.adapters.patcher import Patcher
 from ecurie.adapters.pristine import Pristine
 from ecurie.engine.devices import Compute
@@ -37,23 +38,27 @@ class Model:
     tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
     text_encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
     patcher: Patcher
-    refill: Callable[[str], None]
+    refill: Callable[[str, Check], None]
 
 
 def load_model(
-    checkpoint: Checkpoint, compute: Compute, spare: Mapping[str, nn.Module] = MappingProxyType({})
+    checkpoint: Checkpoint,
+    compute: Compute,
+    spare: Mapping[str, nn.Module] = MappingProxyType({}),
+    check: Check = go_on,
 ) -> Model:
     """Every part in `compute.dtype` on the device; mapped from its file where that is stored so.
 
     `spare` are modules by component, of the same configuration, that nobody uses: they are filled anew.
-    Raises WeightsInvalid.
+    Raises WeightsInvalid, or what `check` raises: `spare` must not be used then.
     """
     found = checkpoint.parts
     pristine = Pristine()
     parts: dict[str, Any] = {}
     for name in COMPONENTS:
         parts[name] = spare[name] if name in spare else empty_module(name, found.configs[name])
-        fill(parts[name], found.tensors[name], pristine, compute)
+        check()
+        fill(parts[name], found.tensors[name], pristine, compute, check)
     first, second = map(load_tokenizer, found.tokenizers)
     patched: dict[Part, nn.Module] = {name: parts[name] for name in PARTS}
     return Model(
@@ -63,5 +68,5 @@ def load_model(
         tokenizers=(first, second),
         text_encoders=(parts["text_encoder"], parts["text_encoder_2"]),
         patcher=Patcher(patched, checkpoint.inventory, pristine),
-        refill=lambda name: fill(parts[name], found.tensors[name], pristine, compute),
+        refill=lambda name, check: fill(parts[name], found.tensors[name], pristine, compute, check),
     )

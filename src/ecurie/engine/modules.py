@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from ecurie.adapters.parallel import run_all
+from ecurie.adapters.parallel import Check, go_on, run_all
 from ecurie.adapters.pristine import Pristine
 from ecurie.adapters.upload import upload
 from ecurie.engine.devices import Compute
@@ -53,25 +53,32 @@ def empty_module(component: str, config: dict[str, Any]) -> nn.Module:
 
 
 @torch.no_grad()
-def fill(module: nn.Module, sources: Mapping[str, Source], pristine: Pristine, compute: Compute) -> None:
+def fill(
+    module: nn.Module,
+    sources: Mapping[str, Source],
+    pristine: Pristine,
+    compute: Compute,
+    check: Check = go_on,
+) -> None:
     """Give every parameter its tensor in `compute.dtype` on the device; no copy is made of one that is
     stored so on the CPU. A parameter that has memory there keeps it: new memory costs ten times the
     conversion.
 
-    Raises WeightsInvalid for missing, unknown or misshapen tensors.
+    Raises WeightsInvalid for missing, unknown or misshapen tensors, or what `check` raises: then a module
+    without memory is as it was, one that has memory must not be used.
     """
     expected = module.state_dict()
     named = {_state_name(key, expected): source for key, source in sources.items()}
     _check(expected, named)
     stored = {name: pristine.tensor(source) for name, source in named.items()}
     fetch = _convert_all if compute.on_cpu else _upload_all
-    _assign(module, expected, fetch(expected, stored, compute))
+    _assign(module, expected, fetch(expected, stored, compute, check))
     # Buffers, which no file holds.
     module.to(compute.device)
 
 
 def _convert_all(
-    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute
+    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute, check: Check
 ) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
 
@@ -80,12 +87,12 @@ def _convert_all(
         state[name] = expected[name].copy_(stored[name]) if has_memory else stored[name].to(compute.dtype)
 
     mapped = {name for name, tensor in stored.items() if tensor.dtype == compute.dtype}
-    run_all([partial(convert, name) for name in stored.keys() - mapped])
+    run_all([partial(convert, name) for name in stored.keys() - mapped], check=check)
     return state | {name: stored[name] for name in mapped}
 
 
 def _upload_all(
-    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute
+    expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], compute: Compute, check: Check
 ) -> dict[str, Tensor]:
     """Uploaded as stored, converted there."""
     state: dict[str, Tensor] = {}
@@ -96,7 +103,7 @@ def _upload_all(
             if taken_over
             else torch.empty(source.shape, dtype=source.dtype, device=compute.device)
         )
-    upload([(state[name], source) for name, source in stored.items()], compute.device)
+    upload([(state[name], source) for name, source in stored.items()], compute.device, check)
     return {name: tensor.to(compute.dtype) for name, tensor in state.items()}
 
 

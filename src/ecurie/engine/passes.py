@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ecurie.domain import Hires, steps_done
+from ecurie.domain import Hires, Preview, steps_done
 from ecurie.engine import speedups
 from ecurie.engine.decoding import decode
 from ecurie.engine.devices import Compute
@@ -25,6 +25,7 @@ from ecurie.engine.drawing import Drawing, Enlarging, Start, StepListener
 from ecurie.engine.encoding import encode
 from ecurie.engine.loader import Model
 from ecurie.engine.placement import Placement
+from ecurie.engine.previews import TENSORS, Sketcher
 from ecurie.images.fitting import LANCZOS
 
 # Only the UNet is surely on the device now; a pipeline takes its device from the parts that it has.
@@ -35,13 +36,20 @@ class Painter:
     """Makes one image's latents. All its noise comes from one generator, in float32 on the CPU."""
 
     def __init__(
-        self, model: Model, compute: Compute, placement: Placement, drawing: Drawing, on_step: StepListener
+        self,
+        model: Model,
+        compute: Compute,
+        placement: Placement,
+        drawing: Drawing,
+        on_step: StepListener,
+        sketcher: Sketcher | None = None,
     ):
         self._model, self._compute, self._placement = model, compute, placement
-        self._drawing, self._on_step = drawing, on_step
+        self._drawing, self._on_step, self._sketcher = drawing, on_step, sketcher
         self._generator = torch.Generator("cpu").manual_seed(drawing.seed)
         self._factor = 2 ** (len(model.vae.config.block_out_channels) - 1)
         self._steps = 0
+        self._watched = TENSORS if sketcher is not None else ()
         self.warnings: tuple[str, ...] = ()
 
     def first_pass(self) -> Tensor:
@@ -50,7 +58,7 @@ class Painter:
 
     def second_pass(self, latents: Tensor, enlarging: Enlarging) -> Tensor:
         larger = enlarging.hires
-        self._on_step("enlarging", self._steps)
+        self._on_step("enlarging", self._steps, None)
         bigger = self._enlarged(latents, larger)
         noise = self._noise(bigger.shape)
         pipeline = self._pipeline(StableDiffusionXLImg2ImgPipeline, enlarging.scheduler)
@@ -107,9 +115,10 @@ class Painter:
         conditioning = drawing.conditioning
         self._steps += steps
 
-        def after_step(running: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def after_step(running: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             done = before + math.ceil((index + 1) * steps / running.num_timesteps)
-            self._on_step("denoising" if index + 1 < running.num_timesteps else "decoding", done)
+            preview = self._preview(running.scheduler, timestep, tensors, done)
+            self._on_step("denoising" if index + 1 < running.num_timesteps else "decoding", done, preview)
             if keep is not None:
                 tensors["latents"] = keep.put_back(running, index, tensors["latents"])
             cut = drawing.accelerate == "guidance-cutoff"
@@ -127,16 +136,24 @@ class Painter:
                 generator=self._generator,
                 output_type="latent",
                 callback_on_step_end=after_step,
-                callback_on_step_end_tensor_inputs=["latents", *speedups.GUIDED_TENSORS],
+                callback_on_step_end_tensor_inputs=["latents", *speedups.GUIDED_TENSORS, *self._watched],
                 **references,
                 **options,
             ).images
         return latents
 
+    def _preview(self, scheduler: Any, timestep: Any, tensors: dict[str, Any], step: int) -> Preview | None:
+        if self._sketcher is None:
+            return None
+        most_side = max(self._drawing.width, self._drawing.height)
+        return self._sketcher.sketch(scheduler, timestep, tensors, step, most_side)
+
     def _pipeline(self, kind: Any, scheduler: Any) -> Any:
         pipeline = kind(**ABSENT, unet=self._model.unet, scheduler=scheduler, add_watermarker=False)
         pipeline.vae_scale_factor = self._factor
         pipeline.set_progress_bar_config(disable=True)
+        # Pipelines hand out what they list; any of their variables can be listed.
+        pipeline._callback_tensor_inputs = [*pipeline._callback_tensor_inputs, *self._watched]
         return pipeline
 
     def _noise(self, shape: Any) -> Tensor:
@@ -151,7 +168,7 @@ class Painter:
         return noisy
 
     def _encoded(self, picture: Image.Image) -> Tensor:
-        self._on_step("encoding picture", self._steps)
+        self._on_step("encoding picture", self._steps, None)
         with self._placement.at_work("vae"):
             return encode(self._model.vae, picture, self._generator)
 

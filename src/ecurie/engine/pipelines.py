@@ -12,12 +12,18 @@ from ecurie.engine.drawing import Drawing, Drawn, StepListener
 from ecurie.engine.loader import Model
 from ecurie.engine.passes import Painter
 from ecurie.engine.placement import Placement
+from ecurie.engine.previews import Sketcher
 from ecurie.images.fitting import keep_unmasked
 
 
 @torch.no_grad()
 def draw(
-    model: Model, compute: Compute, placement: Placement, drawing: Drawing, on_step: StepListener
+    model: Model,
+    compute: Compute,
+    placement: Placement,
+    drawing: Drawing,
+    on_step: StepListener,
+    sketcher: Sketcher | None = None,
 ) -> Drawn:
     """Make one image.
 
@@ -26,7 +32,7 @@ def draw(
     model's output is NaN or infinite.
     """
     began = time.perf_counter()
-    painter = Painter(model, compute, placement, drawing, on_step)
+    painter = Painter(model, compute, placement, drawing, on_step, sketcher)
     latents = painter.first_pass()
     if drawing.enlarging is not None:
         latents = painter.second_pass(latents, drawing.enlarging)

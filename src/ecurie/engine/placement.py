@@ -15,8 +15,10 @@ from accelerate.hooks import remove_hook_from_module
 from diffusers import AutoencoderKL
 from torch import nn
 
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.adapters.patcher import Signature
 from ecurie.adapters.upload import Moved, move, put_back
+from ecurie.engine.checking import checked
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step
@@ -35,8 +37,10 @@ def place_of(module: nn.Module) -> torch.device:
 
 
 class Placement:
-    def __init__(self, model: Model, compute: Compute, step: Step):
-        self._model, self._compute, self._step = model, compute, step
+    """`check` is called while parts are read or work."""
+
+    def __init__(self, model: Model, compute: Compute, step: Step, check: Check = go_on):
+        self._model, self._compute, self._step, self._check = model, compute, step, check
         self._parts = parts_of(model)
         self._away = _parts_away(step)
         self._brought: dict[str, tuple[Moved, Signature]] = {}
@@ -59,7 +63,8 @@ class Placement:
                     cpu_offload(self._parts[name], self._compute.device)
                 else:
                     self._bring(name)
-            yield
+            with checked((self._parts[name] for name in names), self._check):
+                yield
         finally:
             for name in names:
                 if self._step is Step.SEQUENTIAL_OFFLOAD:
@@ -70,7 +75,7 @@ class Placement:
     def _bring(self, name: str) -> None:
         module = self._parts[name]
         if place_of(module) == META:
-            self._model.refill(name)
+            self._model.refill(name, self._check)
         if place_of(module).type != self._compute.device.type:
             moved = move(module, self._compute.device)
             if name in self._away:

@@ -19,7 +19,7 @@ from ecurie.engine.devices import is_out_of_memory
 from ecurie.engine.embeddings import PromptEmbeddings
 from ecurie.engine.loader import Model
 from ecurie.engine.text_passes import Passes
-from ecurie.errors import InvalidRequest
+from ecurie.errors import EcurieError, InvalidRequest
 from ecurie.formats.inventory import Part
 from ecurie.formats.prompt_parts import Fragments, Section, Sections
 from ecurie.formats.prompt_syntax import parse_prompt
@@ -107,7 +107,7 @@ def _encode_one(encoders: list[Compel], text: str, syntax: Syntax, field: str) -
         embeds = torch.cat([_embeds(compel, sections) for compel in encoders], dim=-1)
         pooled = _pooled(encoders[1], text, sections, syntax)
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or isinstance(error, EcurieError):
             raise
         # Compel has no error class of its own.
         raise InvalidRequest(

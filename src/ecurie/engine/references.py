@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ecurie.adapters.parallel import Check
 from ecurie.domain import GenerationRequest, IpAdapterReport, IpAdapterUse
+from ecurie.engine.checking import checked
 from ecurie.engine.devices import Compute
 from ecurie.engine.image_encoder import ReferenceEmbeds, load_image_encoder, look_at
 from ecurie.engine.ip_adapter import IpAdapter, attached, load_ip_adapter
@@ -27,7 +29,7 @@ from ecurie.formats.checkpoint import Checkpoint
 from ecurie.formats.hashes import sha256_of
 from ecurie.formats.image_encoder import WEIGHTS_FILE, read_image_encoder
 from ecurie.formats.ip_adapter_file import read_ip_adapter
-from ecurie.images.incoming import read_picture, to_rgb
+from ecurie.images.incoming import ReadPicture, read_picture, to_rgb
 
 Key = tuple[object, ...]
 
@@ -67,7 +69,9 @@ class References:
     def clear(self) -> None:
         self._adapter = self._encoder = self._embeds = None
 
-    def prepare(self, request: GenerationRequest, model: Model) -> Prepared | None:
+    def prepare(
+        self, request: GenerationRequest, model: Model, read: ReadPicture, check: Check
+    ) -> Prepared | None:
         """What the request's references say; None where there are none.
 
         Raises what `read_ip_adapter` and `read_image_encoder` raise, or AdapterInvalid for a file that was
@@ -77,9 +81,11 @@ class References:
         if use is None:
             return None
         began = time.perf_counter()
+        check()
         adapter = self._adapter_of(use, model)
-        read = time.perf_counter()
-        embeds = self._embeds_of(request, use, adapter)
+        check()
+        loaded = time.perf_counter()
+        embeds = self._embeds_of(request, use, adapter, read, check)
         report = IpAdapterReport(
             name=use.name,
             sha256=use.sha256,
@@ -88,8 +94,8 @@ class References:
             references=len(request.references),
             layers=len(adapter.processors),
             tokens=adapter.described.tokens,
-            read=read - began,
-            encode=time.perf_counter() - read,
+            read=loaded - began,
+            encode=time.perf_counter() - loaded,
         )
         return Prepared(adapter, embeds, report)
 
@@ -103,22 +109,31 @@ class References:
         return self._adapter[1]
 
     def _embeds_of(
-        self, request: GenerationRequest, use: IpAdapterUse, adapter: IpAdapter
+        self,
+        request: GenerationRequest,
+        use: IpAdapterUse,
+        adapter: IpAdapter,
+        read: ReadPicture,
+        check: Check,
     ) -> ReferenceEmbeds:
         """Encoded once while the same references come again."""
         kind = adapter.described.kind
         key = (use.encoder_sha256, kind, tuple(picture.sha256 for picture in request.references))
         if self._embeds is None or self._embeds[0] != key:
-            pictures = [to_rgb(read_picture(picture, "reference_images")) for picture in request.references]
+            pictures = [
+                to_rgb(read_picture(picture, "reference_images", read)) for picture in request.references
+            ]
             described = read_image_encoder(Path(use.encoder))
             _refuse_replaced(described.folder / WEIGHTS_FILE, use.encoder_sha256)
             if self._encoder is None or self._encoder[0] != (use.encoder_sha256,):
                 self._encoder = None
-                self._encoder = (use.encoder_sha256,), load_image_encoder(described, self._compute)
+                self._encoder = (use.encoder_sha256,), load_image_encoder(described, self._compute, check)
             encoder = self._encoder[1]
             try:
                 encoder.to(self._compute.device)
-                self._embeds = key, look_at(pictures, encoder, described.image_size, kind, self._compute)
+                with checked([encoder], check):
+                    embeds = look_at(pictures, encoder, described.image_size, kind, self._compute)
+                self._embeds = key, embeds
             finally:
                 encoder.to("cpu")
         return self._embeds[1]

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.engine.devices import Compute, give_back_memory
 from ecurie.engine.loader import Model, load_model
 from ecurie.engine.memory import Step
 from ecurie.engine.need import ModelNeed, need_of
 from ecurie.engine.placement import META, parts_of, place_of
 from ecurie.formats.checkpoint import Checkpoint, ModelFiles
+from ecurie.formats.model_files import files_by_part
 
 log = logging.getLogger(__name__)
 Key = tuple[ModelFiles, object]
@@ -70,15 +73,25 @@ class Residency:
             return resident.need
         return need_of(checkpoint.parts.tensors, self._compute.dtype)
 
+    def holds(self, checkpoint: Checkpoint) -> bool:
+        return (checkpoint.files, checkpoint.stamp) in self._models
+
+    def files(self) -> set[Path]:
+        """Of the models in memory: mapped, or needed to patch them and to restore their weights."""
+        resident = [one.model.checkpoint for one in list(self._models.values())]
+        return {file for checkpoint in resident for _, file in files_by_part(checkpoint)}
+
     @contextmanager
-    def use(self, model_id: str, checkpoint: Checkpoint, step: Step, peak: int = 0) -> Iterator[Resident]:
+    def use(
+        self, model_id: str, checkpoint: Checkpoint, step: Step, peak: int = 0, check: Check = go_on
+    ) -> Iterator[Resident]:
         """The model of these files, loaded if it must be: also when one was replaced since.
 
         `peak` bytes of the accelerator are made free for it, weights included. Raises what `load_model`
         raises, and what the device raises when it is full.
         """
         key = (checkpoint.files, checkpoint.stamp)
-        resident = self._models.get(key) or self._load(key, model_id, checkpoint, step, peak)
+        resident = self._models.get(key) or self._load(key, model_id, checkpoint, step, peak, check)
         self._models.move_to_end(key)
         resident.id, resident.last_used = model_id, time.time()
         resident.users += 1
@@ -89,7 +102,9 @@ class Residency:
             resident.users -= 1
             resident.last_used = time.time()
 
-    def _load(self, key: Key, model_id: str, checkpoint: Checkpoint, step: Step, peak: int) -> Resident:
+    def _load(
+        self, key: Key, model_id: str, checkpoint: Checkpoint, step: Step, peak: int, check: Check
+    ) -> Resident:
         need = self.need(checkpoint)
         at_host = self._compute.on_cpu or step >= Step.MODEL_OFFLOAD
         if self._compute.on_cpu:
@@ -103,7 +118,7 @@ class Residency:
         if len(spare) < len(left) * len(need.parts):
             left.clear()
             self._give_back()
-        resident = Resident(model_id, load_model(checkpoint, where, spare), need, time.time())
+        resident = Resident(model_id, load_model(checkpoint, where, spare, check), need, time.time())
         self._models[key] = resident
         return resident
 

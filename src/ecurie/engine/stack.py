@@ -8,8 +8,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from ecurie.adapters.embeddings import Embedding, load_embedding
+from ecurie.adapters.parallel import Check, go_on
 from ecurie.adapters.patcher import Applied, Signature, signature_of
 from ecurie.adapters.reader import Adapter, load_adapter
 from ecurie.domain import (
@@ -57,18 +59,22 @@ class ReadStack:
 
 
 class Stacks:
-    """Applies stacks; the files of the adapters used last stay in memory."""
+    """Applies stacks; the files of the adapters used last stay in memory. Another thread may read ahead."""
 
     def __init__(self) -> None:
         self._read: OrderedDict[tuple[object, ...], Adapter] = OrderedDict()
+        self._lock = Lock()
 
-    def read(self, request: GenerationRequest, model: Model) -> ReadStack:
+    def read(self, request: GenerationRequest, model: Model, check: Check = go_on) -> ReadStack:
         """The request's adapters and embeddings in memory.
 
         Raises what `read_adapter`, `load_adapter` and `load_embedding` raise, or AdapterInvalid for a file
-        that was replaced while the job waited.
+        that was replaced while the job waited. `check` is called before each.
         """
-        read = [self._timed(use, model.checkpoint) for use in request.adapters]
+        read = []
+        for use in request.adapters:
+            check()
+            read.append(self._timed(use, model.checkpoint))
         self._forget_old(len(read))
         inventory = model.checkpoint.inventory
         adapters = tuple(
@@ -84,35 +90,53 @@ class Stacks:
         """Make the model's weights equal base + the request's stack; raises what `read` raises."""
         return apply_stack(self.read(request, model), request, model)
 
+    def read_ahead(self, request: GenerationRequest, checkpoint: Checkpoint, check: Check) -> None:
+        """Read the adapters that a later request needs, as `read` does and raising what it raises."""
+        for use in request.adapters:
+            check()
+            self._adapter(use, checkpoint)
+        self._forget_old(len(request.adapters))
+
     def _timed(self, use: AdapterUse, checkpoint: Checkpoint) -> tuple[Adapter, float]:
         began = time.perf_counter()
         return self._adapter(use, checkpoint), time.perf_counter() - began
 
     def _adapter(self, use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
         key = (use.sha256, use.config_sha256, checkpoint.files, checkpoint.stamp, use.strict)
-        if key not in self._read:
-            file = Path(use.file)
-            described = read_adapter(file, checkpoint.inventory, strict=use.strict)
-            same = described.stamp == use.stamp or sha256_of(file) == use.sha256
-            if not same or config_sha256_of(file) != use.config_sha256:
-                raise AdapterInvalid(f"{file} was replaced while the job waited", remedy="send it again")
-            self._read[key] = load_adapter(described, use.sha256 + use.config_sha256)
-        self._read.move_to_end(key)
-        return self._read[key]
+        # The job does not wait for the thread that reads ahead: its low priority would be the job's.
+        adapter = self._read.get(key) or _load(use, checkpoint)
+        with self._lock:
+            self._read[key] = adapter
+            self._read.move_to_end(key)
+        return adapter
 
     def _forget_old(self, in_use: int) -> None:
-        sizes = [adapter.size for adapter in self._read.values()]
-        while len(sizes) > in_use and sum(sizes) > KEPT_BYTES:
-            self._read.popitem(last=False)
-            sizes.pop(0)
+        with self._lock:
+            sizes = [adapter.size for adapter in self._read.values()]
+            while len(sizes) > in_use and sum(sizes) > KEPT_BYTES:
+                self._read.popitem(last=False)
+                sizes.pop(0)
+
+
+def _load(use: AdapterUse, checkpoint: Checkpoint) -> Adapter:
+    file = Path(use.file)
+    described = read_adapter(file, checkpoint.inventory, strict=use.strict)
+    same = described.stamp == use.stamp or sha256_of(file) == use.sha256
+    if not same or config_sha256_of(file) != use.config_sha256:
+        raise AdapterInvalid(f"{file} was replaced while the job waited", remedy="send it again")
+    return load_adapter(described, use.sha256 + use.config_sha256)
 
 
 def apply_stack(
-    stack: ReadStack, request: GenerationRequest, model: Model, parts: Iterable[Part] | None = None
+    stack: ReadStack,
+    request: GenerationRequest,
+    model: Model,
+    parts: Iterable[Part] | None = None,
+    check: Check = go_on,
 ) -> StackReport:
     """Make the weights of `parts` (default: all) equal base + the stack; they are pristine or as before when
     an error leaves."""
-    change = model.patcher.apply(stack.applied, parts)
+    change = model.patcher.apply(stack.applied, parts, check)
     return StackReport(
         adapters=tuple(_report(*read) for read in stack.adapters),
         weights_written=change.patched + change.restored,

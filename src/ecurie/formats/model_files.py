@@ -48,7 +48,7 @@ def configuration_sha256(checkpoint: Checkpoint) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def begin_hashing(checkpoint: Checkpoint) -> None:
+def begin_hashing(checkpoint: Checkpoint) -> threading.Thread:
     """Hash the model's files on a thread, beside the drawing: `model_files` then waits for the rest only."""
 
     def read() -> None:
@@ -56,4 +56,6 @@ def begin_hashing(checkpoint: Checkpoint) -> None:
         with suppress(OSError):
             model_files(checkpoint)
 
-    threading.Thread(target=read, name="hashing", daemon=True).start()
+    thread = threading.Thread(target=read, name="hashing", daemon=True)
+    thread.start()
+    return thread

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from pathlib import Path
 
 from PIL import ImageChops, ImageStat
 
 from ecurie.domain import GenerationRequest, JobResult, Original, Replay
 from ecurie.errors import InvalidRequest
-from ecurie.images.incoming import load_picture, read_content
+from ecurie.images.incoming import ReadPicture, load_picture, read_content, read_here
 from ecurie.images.manifest import differences, manifest_of, read_manifest
+from ecurie.images.storage import Storage
 
 log = logging.getLogger(__name__)
 
 
-def with_replay(result: JobResult, request: GenerationRequest, folder: Path) -> JobResult:
-    """The result of a replay with its comparison; `folder` holds the new image. Others as they are."""
+def with_replay(
+    result: JobResult, request: GenerationRequest, outputs: Storage, read: ReadPicture = read_here
+) -> JobResult:
+    """The result of a replay with its comparison; `outputs` holds the new image. Others as they are.
+
+    Raises StorageUnavailable.
+    """
     if request.original is None:
         return result
-    replay = _compared(request.original, request, result, folder / result.images[0].filename)
+    replay = _compared(request.original, request, result, outputs, read)
     return dataclasses.replace(result, replay=replay)
 
 
-def _compared(original: Original, request: GenerationRequest, result: JobResult, made: Path) -> Replay:
+def _compared(
+    original: Original, request: GenerationRequest, result: JobResult, outputs: Storage, read: ReadPicture
+) -> Replay:
     """An original that is gone or damaged compares as none."""
     differing = differences(read_manifest(original.manifest), manifest_of(request, 0, result.setup))
     nothing = Replay(None, None, None, None, differing)
     if original.picture is None:
         return nothing
     try:
-        then, now = read_content(original.picture, "image"), made.read_bytes()
+        then = read_content(original.picture, "image", read)
+        now = outputs.read(result.images[0].filename)
         pixels = _pixel_difference(then, now)
     except (OSError, InvalidRequest) as error:
         log.warning("the original cannot be compared: %s", error)

@@ -1,22 +1,25 @@
-"""The outputs folder: images with their provenance inside, whole or not there at all."""
+"""Finished images, with their provenance inside: whole or not there at all."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from PIL import Image
 
-from ecurie.domain import GenerationRequest, ImageFile, Setup
+from ecurie.domain import GenerationRequest, ImageFile, Job, Setup
+from ecurie.errors import StorageUnavailable
 from ecurie.images.formats import Provenance, suffix_of, write_image
 from ecurie.images.infotext import write_infotext
 from ecurie.images.manifest import manifest_of
-from ecurie.images.whole_files import write_whole
+from ecurie.images.storage import Storage
+
+log = logging.getLogger(__name__)
 
 TIME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]{8}\.")
 
@@ -32,35 +35,60 @@ def time_in(filename: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class OutputFolder:
-    """Saves the images of one job. A job run again writes the same names, so nothing is left twice.
+    """Saves the images of one run of a job.
 
-    Names are `{model}_{time of the job}_{8 hex of job and image}` with the format's ending, or `fixed_name`
-    (numbered from the second image on).
+    Names are `{model}_{time of the job}_{8 hex of job, attempt and image}` with the format's ending, or
+    `fixed_name` (numbered from the second image on). Each run has names of its own, so that one which has
+    lost its job can neither overwrite nor remove what the next one makes.
     """
 
-    folder: Path
+    storage: Storage
     job_id: str
     created_at: datetime
     fixed_name: str | None = None
+    attempt: int = 1
 
     def name_of(self, request: GenerationRequest, index: int) -> str:
         if self.fixed_name is not None:
             stem, suffix = os.path.splitext(self.fixed_name)
             return self.fixed_name if index == 0 else f"{stem}-{index + 1}{suffix}"
-        digest = hashlib.sha256(f"{self.job_id}:{index}".encode()).hexdigest()[:8]
+        digest = hashlib.sha256(f"{self.job_id}:{self.attempt}:{index}".encode()).hexdigest()[:8]
         suffix = suffix_of(request.format)
         return f"{request.model}_{self.created_at:%Y%m%d_%H%M%S}_{digest}{suffix}"
 
     def save(self, image: Image.Image, request: GenerationRequest, index: int, setup: Setup) -> ImageFile:
-        """Write the image and its provenance, whole or not at all. Raises StorageFull."""
+        """Write the image and its provenance, whole or not at all.
+
+        Raises StorageFull or StorageUnavailable.
+        """
         told = provenance_of(request, index, setup) if request.metadata else None
-        target = self.folder / self.name_of(request, index)
-        write_whole(target, lambda file: write_image(file, image, request.format, request.quality, told))
-        return ImageFile(target.name, request.seed_of(index), image.width, image.height)
+        name = self.name_of(request, index)
+        self.storage.write_whole(
+            name, lambda file: write_image(file, image, request.format, request.quality, told)
+        )
+        return ImageFile(name, request.seed_of(index), image.width, image.height)
 
     def discard(self, images: Iterable[ImageFile]) -> None:
+        """Remove them. What the storage does not let go now is told: another error is on its way already."""
         for image in images:
-            (self.folder / image.filename).unlink(missing_ok=True)
+            try:
+                self.storage.remove(image.filename)
+            except StorageUnavailable as error:
+                log.warning("%s stays: %s", image.filename, error)
+
+
+def discard_runs(storage: Storage, job: Job, attempts: Iterable[int]) -> None:
+    """Remove what runs of a job left that ended without committing it: whole images and partial files.
+
+    A fault of the storage is logged only: the job matters more than what is left of it.
+    """
+    try:
+        for attempt in attempts:
+            outputs = OutputFolder(storage, job.id, job.created_at, attempt=attempt)
+            for index in range(job.request.num_images):
+                storage.discard(outputs.name_of(job.request, index))
+    except (OSError, StorageUnavailable) as error:
+        log.error("job %s: what a lost run left cannot be removed: %s", job.id, error)
 
 
 def provenance_of(request: GenerationRequest, index: int, setup: Setup) -> Provenance:

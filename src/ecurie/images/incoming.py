@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from ecurie.errors import InvalidRequest
 MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 # Pillow's name for a JPEG file of several pictures.
 FORMATS = {"PNG": "png", "WEBP": "webp", "JPEG": "jpeg", "MPO": "jpeg"}
+ReadPicture = Callable[[PictureUse], bytes]
+"""The content of a picture's file, wherever it is kept. Raises OSError or StorageUnavailable."""
 TURNED = range(5, 9)
 """EXIF orientations that exchange width and height."""
 
@@ -73,19 +75,24 @@ def load_picture(content: bytes, field: str) -> Image.Image:
         return ImageOps.exif_transpose(picture)
 
 
-def read_picture(use: PictureUse, field: str) -> Image.Image:
+def read_here(use: PictureUse) -> bytes:
+    """A picture that is named by its path on this machine."""
+    return Path(use.file).read_bytes()
+
+
+def read_picture(use: PictureUse, field: str, read: ReadPicture = read_here) -> Image.Image:
     """The picture of a request that has been checked, as `load_picture` gives it.
 
-    Raises InvalidRequest when its file is gone or was replaced since.
+    Raises InvalidRequest when its file is gone or was replaced since, or StorageUnavailable.
     """
-    return load_picture(read_content(use, field), field)
+    return load_picture(read_content(use, field, read), field)
 
 
-def read_content(use: PictureUse, field: str) -> bytes:
+def read_content(use: PictureUse, field: str, read: ReadPicture = read_here) -> bytes:
     """The file of such a picture, likewise."""
     remedy = "send the picture again"
     try:
-        content = Path(use.file).read_bytes()
+        content = read(use)
     except OSError as error:
         raise InvalidRequest(
             f"{field}: the picture {Path(use.file).name} cannot be read: {error.strerror}",

@@ -1,9 +1,8 @@
-"""The uploads folder: pictures that clients sent, kept by their content."""
+"""Pictures that clients sent, kept by their content."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from pathlib import Path
 from ecurie.domain import PictureUse
 from ecurie.errors import BodyTooLarge, InvalidRequest, UnknownPicture
 from ecurie.images.incoming import MEDIA_TYPES, check_picture, sniff
-from ecurie.images.whole_files import write_whole
+from ecurie.images.storage import Storage
 
 PICTURE_ID = re.compile(r"[0-9a-f]{32}")
 DAY = 24 * 60 * 60
@@ -43,10 +42,13 @@ class Upload:
 
 
 class Pictures:
-    """Pictures by id. `outputs` is the folder of finished images, which may be used as pictures too."""
+    """Pictures by id. `outputs` holds the finished images, which may be used as pictures too.
 
-    def __init__(self, folder: Path, outputs: Path, limits: UploadLimits):
-        self._folder, self._outputs, self.limits = folder.absolute(), outputs, limits
+    Each method raises StorageUnavailable when one of the two cannot be reached.
+    """
+
+    def __init__(self, uploads: Storage, outputs: Storage, limits: UploadLimits):
+        self.uploads, self._outputs, self.limits = uploads, outputs, limits
 
     def add(self, content: bytes, field: str) -> Upload:
         """Check a picture and keep it; the same one again is the same upload.
@@ -56,11 +58,10 @@ class Pictures:
         self.refuse_large(len(content), field)
         sniffed = check_picture(content, field, self.limits.pixels)
         use = self._use_of(content, sniffed.format)
-        file = Path(use.file)
-        if file.is_file() and not file.is_symlink():
-            os.utime(file)
+        if self.uploads.find(use.file) is None:
+            self.uploads.write_whole(use.file, lambda opened: opened.write(content))
         else:
-            write_whole(file, lambda opened: opened.write(content))
+            self.uploads.touch(use.file)
         return Upload(use, sniffed.format, sniffed.width, sniffed.height, len(content))
 
     def refuse_large(self, size: int, field: str) -> None:
@@ -73,54 +74,60 @@ class Pictures:
 
     def find(self, picture_id: str, field: str | None = None) -> Upload:
         """The upload of this id, which now counts as used. Raises UnknownPicture or InvalidRequest."""
-        file = self._file_of(picture_id, field)
-        content = file.read_bytes()
+        name = self._name_of(picture_id, field)
+        content = self.uploads.read(name)
         sniffed = sniff(content, field or "id", self.limits.pixels)
         use = self._use_of(content, sniffed.format)
-        if use.file != str(file):
+        if use.file != name:
             raise InvalidRequest(
-                f"the upload {file.name} has been changed on the disk",
+                f"the upload {name} has been changed where it is kept",
                 field=field,
                 remedy="remove it, then send the picture again",
             )
-        os.utime(file)
+        self.uploads.touch(name)
         return Upload(use, sniffed.format, sniffed.width, sniffed.height, len(content))
 
     def add_output(self, filename: str, field: str) -> Upload:
         """A finished image, kept as a picture from now on. Raises UnknownPicture for what is none."""
-        file = self._outputs / filename
-        if file.is_symlink() or not file.is_file():
+        found = self._outputs.find(filename)
+        if found is None:
             raise UnknownPicture(f"{field}: there is no output '{filename}'", field=field)
-        self.refuse_large(file.stat().st_size, field)
-        return self.add(file.read_bytes(), field)
+        self.refuse_large(found.bytes, field)
+        return self.add(self._outputs.read(filename), field)
+
+    def content(self, use: PictureUse) -> bytes:
+        """The file of a picture that is kept here; what an earlier release stored as its path is found by the
+        name. Raises OSError."""
+        return self.uploads.read(Path(use.file).name)
 
     def remove(self, picture_id: str) -> None:
         """Raises UnknownPicture."""
-        self._file_of(picture_id, None).unlink(missing_ok=True)
+        self.uploads.remove(self._name_of(picture_id, None))
 
     def older_than(self, days: float) -> list[str]:
         """Ids of the uploads that nobody sent or used for so many days."""
         oldest = time.time() - days * DAY
         return [
-            file.stem
-            for file in self._folder.glob("*.*")
-            if PICTURE_ID.fullmatch(file.stem) and file.lstat().st_mtime < oldest
+            stem
+            for stored in self.uploads.all()
+            if PICTURE_ID.fullmatch(stem := Path(stored.name).stem) and stored.modified < oldest
         ]
 
     def remove_all(self, picture_ids: Iterable[str]) -> None:
         for picture_id in picture_ids:
             self.remove(picture_id)
 
-    def _use_of(self, content: bytes, name: str) -> PictureUse:
+    @staticmethod
+    def _use_of(content: bytes, image_format: str) -> PictureUse:
         digest = hashlib.sha256(content).hexdigest()
-        return PictureUse(str(self._folder / f"{digest[:32]}.{name}"), digest)
+        return PictureUse(f"{digest[:32]}.{image_format}", digest)
 
-    def _file_of(self, picture_id: str, field: str | None) -> Path:
+    def _name_of(self, picture_id: str, field: str | None) -> str:
         if PICTURE_ID.fullmatch(picture_id):
-            for name in MEDIA_TYPES:
-                file = self._folder / f"{picture_id}.{name}"
-                if file.is_file() and not file.is_symlink():
-                    return file
+            for image_format in MEDIA_TYPES:
+                name = f"{picture_id}.{image_format}"
+                if self.uploads.find(name) is not None:
+                    return name
         raise UnknownPicture(
             f"there is no picture '{picture_id[:100]}'", field=field, remedy="send it to POST /images"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import threading
 from collections.abc import Callable
@@ -33,6 +34,13 @@ def write_whole(target: Path, write: Callable[[IO[bytes]], object]) -> None:
                 f"no room to write {target}", remedy="free some space, then send the request again"
             ) from error
         raise
+
+
+def remove_whole_or_partial(target: Path) -> None:
+    """The file, and what killed processes left of it half written."""
+    target.unlink(missing_ok=True)
+    for file in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL_SUFFIX}"):
+        file.unlink(missing_ok=True)
 
 
 def remove_partial_files(folder: Path) -> None:

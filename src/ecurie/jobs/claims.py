@@ -16,8 +16,10 @@ from sqlalchemy.exc import OperationalError
 
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
-from ecurie.jobs.rows import to_job, to_json
-from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.clock import database_time
+from ecurie.jobs.previews import forget_preview, keep_preview
+from ecurie.jobs.rows import to_job, to_json, to_request
+from ecurie.jobs.schedule import Held, Waiting, choose, foresee
 from ecurie.jobs.table import jobs
 
 CLAIM_WINDOW = 500
@@ -51,7 +53,7 @@ class Claims:
     ) -> Claim | None:
         """Take the next job, or None when nothing waits; with `models`, of those that are for one of them."""
         with self._database.connect() as connection:
-            while waiting := [Waiting(*row) for row in connection.execute(_waiting(models))]:
+            while waiting := _waiting(connection, models):
                 now = time.time()
                 chosen = choose(waiting, held, now, max_overtake)
                 assert chosen is not None
@@ -62,12 +64,29 @@ class Claims:
                 # Another worker was faster.
         return None
 
+    def upcoming(
+        self, held: Held, count: int, *, max_overtake: float, models: Collection[str] | None = None
+    ) -> list[tuple[str, GenerationRequest]]:
+        """Id and request of the jobs that `take` would give next, one after the other; none is taken."""
+        with self._database.connect() as connection:
+            next_ones = foresee(_waiting(connection, models), held, time.time(), max_overtake, count)
+            query = sql.select(jobs.c.id, jobs.c.request).where(jobs.c.id.in_([one.id for one in next_ones]))
+            found = {row.id: to_request(row.request) for row in connection.execute(query)}
+        return [(one.id, found[one.id]) for one in next_ones if one.id in found]
+
     def renew(self, claim: Claim, lease_seconds: float) -> None:
         """Raises LeaseLost."""
-        self._change(claim, lease_until=time.time() + lease_seconds)
+        self._change(claim, lease_until=database_time() + lease_seconds)
 
     def report(self, claim: Claim, progress: Progress) -> None:
-        """Write the progress. Raises LeaseLost, or JobCancelled when the client asked for it."""
+        """Write the progress, and its preview if there is a new one.
+
+        Raises LeaseLost, or JobCancelled when the client asked for it.
+        """
+        # First: who follows jobs looks when the row of the job changes.
+        if progress.preview is not None:
+            with self._database.connect() as connection:
+                keep_preview(connection, claim.job.id, progress.preview, _owned(claim))
         state = JobState.PREPARING if progress.step == 0 else JobState.RUNNING
         self._change(
             claim,
@@ -77,6 +96,7 @@ class Claims:
             total=progress.total,
             bytes_done=progress.bytes_done,
             bytes_total=progress.bytes_total,
+            drawing_at=sql.func.coalesce(jobs.c.drawing_at, time.time()) if progress.step else None,
         )
         self.check(claim)
 
@@ -95,22 +115,52 @@ class Claims:
             raise JobCancelled(f"job {claim.job.id} was cancelled")
 
     def succeed(self, claim: Claim, result: JobResult) -> None:
-        """The commit of a job. Raises LeaseLost."""
+        """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
-        self._change(claim, **ended, result=to_json(result), lease_until=None)
+        try:
+            self._leave(claim, **ended, result=to_json(result), lease_until=None)
+        except LeaseLost:
+            if not self._has_committed(claim):
+                raise
+
+    def _has_committed(self, claim: Claim) -> bool:
+        query = sql.select(jobs.c.id).where(
+            jobs.c.id == claim.job.id,
+            jobs.c.worker == claim.worker,
+            jobs.c.attempts == claim.attempt,
+            jobs.c.state == JobState.SUCCEEDED,
+        )
+        with self._database.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def fail(self, claim: Claim, failure: JobFailure) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
-        self._change(claim, **ended, failure=to_json(failure), lease_until=None)
+        self._leave(claim, **ended, failure=to_json(failure), lease_until=None)
 
     def end_cancelled(self, claim: Claim) -> None:
         ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
-        self._change(claim, **ended, lease_until=None)
+        self._leave(claim, **ended, lease_until=None)
 
     def give_back(self, claim: Claim) -> None:
         """Return a job to the queue at its old place; this run does not count as an attempt."""
-        self._change(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+        self._leave(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+
+    def _leave(self, claim: Claim, **values: Any) -> None:
+        self._change(claim, **values)
+        # The job has left already. A preview that cannot be removed now is with the next sweep.
+        with contextlib.suppress(OperationalError), self._database.connect() as connection:
+            forget_preview(connection, claim.job.id)
+
+    def try_again(self, claim: Claim, failure: JobFailure, max_attempts: int) -> None:
+        """Return a job to the queue after a fault of the machine, not its own; the last attempt fails.
+
+        Raises LeaseLost.
+        """
+        if claim.attempt >= max_attempts:
+            self.fail(claim, failure)
+        else:
+            self._leave(claim, **QUEUED_AGAIN)
 
     def _change(self, claim: Claim, **values: Any) -> None:
         query = sql.update(jobs).where(*_owned(claim)).values(**values)
@@ -119,7 +169,7 @@ class Claims:
                 raise LeaseLost(f"job {claim.job.id} was taken over")
 
 
-def _waiting(models: Collection[str] | None) -> sql.Select[Any]:
+def _waiting(connection: sql.Connection, models: Collection[str] | None) -> list[Waiting]:
     """The first in turn of the highest priority that waits."""
     mine = [jobs.c.state == JobState.QUEUED]
     if models is not None:
@@ -134,12 +184,13 @@ def _waiting(models: Collection[str] | None) -> sql.Select[Any]:
         jobs.c.overtaken_at,
         jobs.c.turn,
     )
-    return (
+    query = (
         sql.select(*columns)
         .where(*mine, jobs.c.priority == highest.scalar_subquery())
         .order_by(jobs.c.turn, jobs.c.seq)
         .limit(CLAIM_WINDOW)
     )
+    return [Waiting(*row) for row in connection.execute(query)]
 
 
 def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> Any:
@@ -151,7 +202,7 @@ def _taken(chosen: Waiting, worker: str, now: float, lease_seconds: float) -> An
             worker=worker,
             attempts=jobs.c.attempts + 1,
             started_at=now,
-            lease_until=now + lease_seconds,
+            lease_until=database_time() + lease_seconds,
             phase="preparing",
             step=0,
         )

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sql
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError
 
 from ecurie.errors import SetupError, StorageFull, StoreUnavailable
@@ -53,6 +54,12 @@ def open_database(url: str) -> sql.Engine:
         raise SetupError(
             f"the database {where} cannot be used: {str(error.orig).strip()}",
             remedy="see that it runs and that ECURIE_DATABASE_URL is right",
+        ) from error
+    except CommandError as error:
+        engine.dispose()
+        raise SetupError(
+            f"the job table was made by a newer Écurie ({error})",
+            remedy="install that version, or restore the backup from before the upgrade",
         ) from error
     return engine
 

@@ -10,13 +10,15 @@ import sqlalchemy as sql
 from ecurie.domain import HELD_STATES, JobFailure, JobState
 from ecurie.errors import WorkerDied
 from ecurie.jobs.claims import QUEUED_AGAIN, held_by
+from ecurie.jobs.clock import database_time
+from ecurie.jobs.previews import forget_all_but_running
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.table import jobs
 
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job in a worker's hands, as the sweeper sees it."""
+    """A job in a worker's hands, as the sweeper sees it; its lease ends at a time of the database's clock."""
 
     id: str
     worker: str
@@ -30,14 +32,23 @@ class Leases:
     def __init__(self, database: sql.Engine):
         self._database = database
 
+    def now(self) -> float:
+        """By the database's clock, in seconds since 1970."""
+        with self._database.connect() as connection:
+            now: float = connection.execute(sql.select(database_time())).scalar_one()
+            return now
+
     def held(self) -> list[HeldJob]:
         columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
         query = sql.select(*columns).where(jobs.c.state.in_(HELD_STATES))
         with self._database.connect() as connection:
             return [HeldJob(*row) for row in connection.execute(query)]
 
-    def reap(self, held: HeldJob, max_attempts: int) -> None:
-        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough."""
+    def reap(self, held: HeldJob, max_attempts: int) -> bool:
+        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough.
+
+        False when the job is no longer in these hands, so that nothing was changed.
+        """
         mine = held_by(held.id, held.worker, held.attempt)
         died = WorkerDied(
             f"the worker died {held.attempt} times while running this job",
@@ -49,16 +60,23 @@ class Leases:
             if connection.execute(
                 cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
             ).rowcount:
-                return
+                return True
             if held.attempt >= max_attempts:
                 ended = {
                     "state": JobState.FAILED,
                     "phase": "failed",
                     "failure": to_json(JobFailure.of(died)),
                 }
-                connection.execute(sql.update(jobs).where(*mine).values(**ended, **now))
+                taken = sql.update(jobs).where(*mine).values(**ended, **now)
             else:
-                connection.execute(sql.update(jobs).where(*mine).values(**QUEUED_AGAIN))
+                taken = sql.update(jobs).where(*mine).values(**QUEUED_AGAIN)
+            # One that is cancelled at this very moment is taken the next time.
+            return connection.execute(taken.where(~jobs.c.cancel_requested)).rowcount == 1
+
+    def forget_previews(self) -> None:
+        """Of jobs that do not run: workers that died left them."""
+        with self._database.connect() as connection:
+            forget_all_but_running(connection)
 
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""

@@ -17,11 +17,15 @@ def to_json(value: GenerationRequest | JobResult | JobFailure) -> str:
     return ADAPTERS[type(value)].dump_json(value).decode()
 
 
+def to_request(text: str) -> GenerationRequest:
+    return REQUEST.validate_json(text)
+
+
 def to_job(row: Any, position: int | None) -> Job:
     return Job(
         id=row["id"],
         state=JobState(row["state"]),
-        request=REQUEST.validate_json(row["request"]),
+        request=to_request(row["request"]),
         created_at=_moment(row["created_at"]),
         started_at=row["started_at"] and _moment(row["started_at"]),
         finished_at=row["finished_at"] and _moment(row["finished_at"]),

@@ -65,6 +65,18 @@ def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: flo
     return next((job for job in visited if job.stack == held.stack), first)
 
 
+def foresee(
+    waiting: Sequence[Waiting], held: Held, now: float, max_overtake: float, count: int
+) -> list[Waiting]:
+    """The jobs that a worker which holds this would choose one after the other, if nothing else came."""
+    left, found = list(waiting), list[Waiting]()
+    while len(found) < count and (chosen := choose(left, held, now, max_overtake)) is not None:
+        left.remove(chosen)
+        found.append(chosen)
+        held = held.after(chosen.model, chosen.stack, now)
+    return found
+
+
 def stack_of(request: GenerationRequest) -> str:
     """Equal for requests that need the same adapters at the same weights and blocks, in any order."""
     uses = sorted(

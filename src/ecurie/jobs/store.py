@@ -22,9 +22,11 @@ from ecurie.errors import JobFinished, JobStarted, QueueFull, UnknownJob
 from ecurie.jobs.claims import Claims
 from ecurie.jobs.database import client_connection, open_database
 from ecurie.jobs.leases import Leases
+from ecurie.jobs.previews import with_previews
 from ecurie.jobs.rows import REQUEST, to_job, to_json
 from ecurie.jobs.table import jobs
 from ecurie.jobs.turns import queue_for, turns_from
+from ecurie.jobs.workers import Workers
 from ecurie.jobs.writes import watch_writes
 
 
@@ -38,7 +40,7 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -46,6 +48,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
+        self.workers = Workers(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:
@@ -95,7 +98,7 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        found = self._read(ONE, {"id": job_id})
+        found = self._read(ONE, {"id": job_id}, previews=True)
         if not found:
             raise UnknownJob(f"there is no job '{job_id}'")
         return found[0]
@@ -114,7 +117,7 @@ class JobStore:
             queued = [row.seq for row in rows if row.state == JobState.QUEUED]
             places = {row.seq: row.position for row in connection.execute(_positions(queued))}
         changed = [row.id for row in rows if before[row.id] != (*row[2:], places.get(row.seq))]
-        return self._read(WHOLE.where(jobs.c.id.in_(changed))) if changed else []
+        return self._read(WHOLE.where(jobs.c.id.in_(changed)), previews=True) if changed else []
 
     def unfinished(self) -> Iterator[GenerationRequest]:
         """The requests of all jobs that wait or run."""
@@ -127,9 +130,13 @@ class JobStore:
         """A sweep's jobs, in the order of its cells."""
         return self._read(WHOLE.where(jobs.c.sweep == sweep).order_by(jobs.c.cell))
 
-    def _read(self, query: sql.Select[Any], values: dict[str, Any] | None = None) -> list[Job]:
+    def _read(
+        self, query: sql.Select[Any], values: dict[str, Any] | None = None, *, previews: bool = False
+    ) -> list[Job]:
         with client_connection(self.database) as connection:
-            return [to_job(row, row["position"]) for row in connection.execute(query, values).mappings()]
+            rows = connection.execute(query, values).mappings()
+            found = [to_job(row, row["position"]) for row in rows]
+            return with_previews(connection, found) if previews else found
 
     def cancel(self, job_id: str) -> Job:
         """A queued job is cancelled now, a held one when its worker reads the flag.

@@ -1,4 +1,5 @@
-"""The tables of jobs and sweeps. What a scheduler must see is in columns; what only people read is JSON."""
+"""The tables of jobs, previews, sweeps and workers. What a scheduler must see is in columns, what only people
+read is JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -42,6 +44,7 @@ jobs = Table(
     Column("phase", String(40), nullable=False),
     Column("step", Integer, nullable=False),
     Column("total", Integer, nullable=False),
+    Column("drawing_at", Float),
     Column("bytes_done", BigInteger),
     Column("bytes_total", BigInteger),
     Column("result", Text),
@@ -64,10 +67,36 @@ jobs = Table(
     Index("jobs_by_sweep", "sweep", "cell"),
 )
 
+previews = Table(
+    "previews",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),
+    Column("written_at", Float, nullable=False),
+)
+
 sweeps = Table(
     "sweeps",
     metadata,
     Column("id", String(32), primary_key=True),
     Column("definition", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("dtype", String(40), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("job", String(32)),
+    Column("memory", Text, nullable=False),
+    Column("on_disk", Text, nullable=False),
+    Column("rung_for", Text),
 )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ecurie.domain import Hires, InitImage, PictureUse, steps_done
 from ecurie.errors import InvalidRequest
 from ecurie.images.fitting import mask_of
-from ecurie.images.incoming import read_picture
+from ecurie.images.incoming import ReadPicture, read_picture
 from ecurie.requests.body import GenerateBody
-from ecurie.requests.pictures import FindPicture
+from ecurie.requests.pictures import PictureSource
 
 STRENGTH, MASK_BLUR, RESIZE = 0.75, 4.0, "crop"
 SMALLEST, LARGEST = 64, 8192
@@ -27,11 +27,11 @@ class Passes:
 
 
 def settle_passes(
-    body: GenerateBody, model: str, own: tuple[int, int], most: int, find_picture: FindPicture
+    body: GenerateBody, model: str, own: tuple[int, int], most: int, pictures: PictureSource
 ) -> Passes:
     """`own` is the model's size, `most` how many pixels it may draw.
 
-    Raises InvalidRequest, and what `find_picture` raises.
+    Raises InvalidRequest, and what `pictures` raise.
     """
     if body.init_image is None:
         _refuse_without_picture(body)
@@ -43,10 +43,10 @@ def settle_passes(
             field="hires",
             remedy="leave 'hires' out, and ask for a larger width and height with a low strength",
         )
-    picture = find_picture(body.init_image, "init_image")
-    size = read_picture(picture, "init_image").size
+    picture = pictures.find(body.init_image, "init_image")
+    size = read_picture(picture, "init_image", pictures.read).size
     width, height = _checked_size(body, model, size_for(*size, most), most)
-    return Passes(width, height, _init(body, picture, size, find_picture))
+    return Passes(width, height, _init(body, picture, size, pictures))
 
 
 def size_for(width: int, height: int, most: int) -> tuple[int, int]:
@@ -69,7 +69,7 @@ def _refuse_without_picture(body: GenerateBody) -> None:
 
 
 def _init(
-    body: GenerateBody, picture: PictureUse, size: tuple[int, int], find_picture: FindPicture
+    body: GenerateBody, picture: PictureUse, size: tuple[int, int], pictures: PictureSource
 ) -> InitImage:
     strength = STRENGTH if body.strength is None else body.strength
     _refuse_no_step("strength", body.steps, strength)
@@ -78,14 +78,14 @@ def _init(
         if body.mask_blur is not None:
             raise InvalidRequest("mask_blur: there is no mask", field="mask_blur", remedy="send 'mask' too")
         return InitImage(picture, strength, resize)
-    mask = _checked_mask(find_picture(body.mask, "mask"), size)
+    mask = _checked_mask(pictures.find(body.mask, "mask"), size, pictures.read)
     blur = MASK_BLUR if body.mask_blur is None else body.mask_blur
     return InitImage(picture, strength, resize, mask, blur)
 
 
-def _checked_mask(use: PictureUse, size: tuple[int, int]) -> PictureUse:
+def _checked_mask(use: PictureUse, size: tuple[int, int], read: ReadPicture) -> PictureUse:
     """Raises InvalidRequest for a mask of another shape, or without white."""
-    mask = mask_of(read_picture(use, "mask"))
+    mask = mask_of(read_picture(use, "mask", read))
     if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > SAME_SHAPE:
         raise InvalidRequest(
             f"mask: its size, {mask.width}x{mask.height}, has not the shape of init_image's, "

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from ecurie.domain import PictureUse
 from ecurie.errors import InvalidRequest
-from ecurie.images.incoming import check_picture
+from ecurie.images.incoming import ReadPicture, check_picture, read_here
 from ecurie.images.uploads import PICTURE_ID, Pictures, UploadLimits
 from ecurie.requests.body import GenerateBody
 
@@ -23,10 +23,12 @@ FindPicture = Callable[[str, str], PictureUse]
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
-    """Where the pictures of requests are found; `default_reference` is the server's own, if it has one."""
+    """Where the pictures of requests are found and read; `default_reference` is the server's own, if it has
+    one."""
 
     find: FindPicture
     default_reference: Callable[[], PictureUse] | None = None
+    read: ReadPicture = read_here
 
 
 OUTPUT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.(png|webp|jpe?g)", re.IGNORECASE)

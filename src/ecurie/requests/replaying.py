@@ -23,6 +23,7 @@ from ecurie.formats.embedding_file import read_embedding
 from ecurie.formats.embedding_names import NameMarks
 from ecurie.formats.hashes import auto_v3_of
 from ecurie.formats.safetensors_file import is_settled
+from ecurie.images.incoming import ReadPicture, read_here
 from ecurie.images.manifest import Manifest, read_manifest, request_of
 from ecurie.images.reading import read_text
 from ecurie.mistakes import first_mistake
@@ -30,6 +31,7 @@ from ecurie.requests.body import MAX_PROMPT, GenerateBody
 from ecurie.requests.describe import describe, describe_adapter
 from ecurie.requests.finding import FindUsed, find_adapter, find_embedding, find_ip_adapter, find_model
 from ecurie.requests.passes import settle_passes
+from ecurie.requests.pictures import PictureSource
 from ecurie.requests.resolve import most_pixels, scheduler_of
 from ecurie.requests.words import refuse_unreadable
 
@@ -65,6 +67,7 @@ def replay(
     catalog: Catalog,
     find_picture: FindUsed,
     max_pixels: int,
+    read_picture: ReadPicture = read_here,
     *,
     anywhere: bool = False,
 ) -> GenerationRequest:
@@ -81,7 +84,7 @@ def replay(
     body = _checked_body(bare)
     found = find_model(bare.model, manifest.setup.files, catalog, anywhere=anywhere)
     placed: GenerationRequest = _with_pictures(bare, find_picture)
-    _refuse_too_much(body, placed, found, max_pixels)
+    _refuse_too_much(body, placed, found, max_pixels, read_picture)
     uses = tuple(_adapter(use, find_adapter(use, catalog, anywhere=anywhere), found) for use in bare.adapters)
     refuse_two_of_one_name(uses)
     embeddings = tuple(_embedding(use, find_embedding(use, catalog), found) for use in bare.embeddings)
@@ -115,13 +118,14 @@ def _checked_body(bare: GenerationRequest) -> GenerateBody:
 
 
 def _refuse_too_much(
-    body: GenerateBody, request: GenerationRequest, found: FoundModel, max_pixels: int
+    body: GenerateBody, request: GenerationRequest, found: FoundModel, max_pixels: int, read: ReadPicture
 ) -> None:
     """The body names its pictures by their ids."""
     scheduler_of(body, found.entry)
     by_id = {use.id: use for use in request.pictures}
     most = most_pixels(found.entry, max_pixels)
-    settle_passes(body, found.id, found.size, most, lambda picture_id, _field: by_id[picture_id])
+    pictures = PictureSource(lambda picture_id, _field: by_id[picture_id], read=read)
+    settle_passes(body, found.id, found.size, most, pictures)
     if request.clip_skip > found.checkpoint.text_layers:
         raise InvalidRequest(
             f"clip_skip {request.clip_skip} is more than the model has layers", field="clip_skip"

@@ -96,7 +96,7 @@ def _settled(
         checkpoint.parts.scheduler_config, entry, body.prediction_type, body.zero_snr, body.guidance_rescale
     )
     words = settle_words(body, find_adapter, found, catalog.embedding_files())
-    passes = settle_passes(body, found.id, found.size, most_pixels(entry, max_pixels), pictures.find)
+    passes = settle_passes(body, found.id, found.size, most_pixels(entry, max_pixels), pictures)
     looked = settle_references(wanted_of(body), catalog, checkpoint.inventory, pictures)
     _refuse_cut_guidance(body, looked)
     return GenerationRequest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import OperationalError
@@ -19,9 +19,16 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def heartbeat(
-    claims: Claims, claim: Claim, reporter: Reporter, *, lease: float, stall: float
+    claims: Claims,
+    claim: Claim,
+    reporter: Reporter,
+    *,
+    lease: float,
+    stall: float,
+    on_stall: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Renews the lease from a thread, so that a long model load keeps it, until the job has stalled.
+    """Renews the lease from a thread, so that a long model load keeps it, until the job has stalled; then
+    `on_stall` is called.
 
     `lease` and `stall` in seconds.
     """
@@ -31,6 +38,7 @@ def heartbeat(
         while not done.wait(lease / 3):
             if time.monotonic() - reporter.last_sign > stall:
                 log.error("job %s: no progress for %.0f s, its lease is given up", claim.job.id, stall)
+                on_stall()
                 return
             try:
                 claims.renew(claim, lease)

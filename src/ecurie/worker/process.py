@@ -4,14 +4,10 @@ it goes back to the queue) and when its parent is gone (its standard input, a pi
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ecurie.bootstrap import configure_logging, make_catalog, make_engine, make_store, preloaded
 from ecurie.errors import OutOfMemory, RequestError, SetupError
@@ -19,10 +15,8 @@ from ecurie.locks import ProcessLock
 from ecurie.settings import load_settings
 from ecurie.supervisor import CANNOT_START
 from ecurie.worker.loop import Worker
+from ecurie.worker.presence import Presence
 from ecurie.worker.stop import StopSign
-
-if TYPE_CHECKING:
-    from ecurie.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -39,31 +33,19 @@ def main() -> None:
     threading.Thread(target=stop.watch_parent, name="parent", daemon=True).start()
     store = make_store(settings)
     try:
-        engine = make_engine(settings)
-        for found in preloaded(settings, make_catalog(settings)):
+        catalog = make_catalog(settings)
+        engine = make_engine(settings, previews=settings.previews)
+        for found in preloaded(settings, catalog):
             engine.preload(found.id, found.checkpoint)
     except (SetupError, RequestError, OutOfMemory) as error:
         log.error("%s; %s", error, error.remedy)
         sys.exit(CANNOT_START)
-
-    def tell() -> None:
-        announce(settings.workers_dir / f"{name}.json", engine)
-
-    tell()
+    presence = Presence(name, store.workers, engine.describe, catalog)
+    presence.start()
     log.info("ready on %s", engine.describe()["device"])
     try:
-        Worker(name, engine, store, settings, stop, tell).run()
+        Worker(name, engine, store, settings, stop, presence.tell).run()
     finally:
+        presence.close()
         store.close()
         lock.release()
-
-
-def announce(file: Path, engine: Engine) -> None:
-    """Tell the API that this worker is ready, where it computes, and what it has in memory."""
-    partial = file.with_suffix(".partial")
-    try:
-        partial.write_text(json.dumps({"pid": os.getpid(), **engine.describe()}))
-        partial.replace(file)
-    except OSError as error:
-        # A full disk must not end a job that may still succeed.
-        log.error("cannot tell what is in memory: %s", error)

@@ -18,6 +18,7 @@ from ecurie.errors import AdapterInvalid, EcurieError
 from ecurie.formats.adapter_file import read_adapter
 from ecurie.formats.hashes import sha256_of
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.unit.adapters import files
 from tests.unit.conftest import ignore, make_request
 
@@ -39,7 +40,7 @@ def test_nan_and_infinity_are_refused_with_the_tensor_s_name(
 
 
 def drawn(engine: Engine, folder: Path, request: GenerationRequest) -> bytes:
-    outputs = OutputFolder(folder, "job", datetime(2026, 11, 24, tzinfo=UTC))
+    outputs = OutputFolder(LocalFolder(folder), "job", datetime(2026, 11, 24, tzinfo=UTC))
     (image,) = engine.run(request, outputs, ignore).images
     return (folder / image.filename).read_bytes()
 

@@ -55,7 +55,7 @@ def ours(engine: Engine, outputs: OutputFolder, stack: dict[Path, float]) -> np.
     request = dataclasses.replace(make_request(negative_prompt=""), adapters=uses)
     result = engine.run(request, outputs, ignore)
     assert len(result.report.adapters) == len(stack)
-    return np.asarray(Image.open(outputs.folder / result.images[0].filename)).astype(int)
+    return np.asarray(Image.open(outputs.storage.folder / result.images[0].filename)).astype(int)
 
 
 def diffusers_with(pipeline: StableDiffusionXLPipeline, stack: dict[Path, float]) -> np.ndarray:

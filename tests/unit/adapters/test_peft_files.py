@@ -189,7 +189,7 @@ def test_a_configuration_replaced_while_the_job_waited_is_refused(
     for alpha in (6, 60):
         edit_config(file, alpha=alpha)
         result = engine.run(request_now(), outputs, ignore)
-        pictures.append((outputs.folder / result.images[0].filename).read_bytes())
+        pictures.append((outputs.storage.folder / result.images[0].filename).read_bytes())
     assert pictures[0] != pictures[1]
     edit_config(file, alpha=7)
     waiting = request_now()

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
 from tests.unit.api.serving import make_service
@@ -31,8 +32,8 @@ def client(
 ) -> TestClient:
     app = create_app(
         service,
-        list,
         lambda: False,
+        Forecasts(service.store.database, list, 60),
         allowed_hosts=("gpu.home.arpa",),
         allowed_origins=("https://ui.test",),
         api_key=key,

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from tests.conftest import DEMO_FOLDER
 from tests.unit.adapters import files
@@ -34,8 +35,8 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     service = make_service(catalog, store, tmp_path)
     app = create_app(
         service,
-        list,
         lambda: False,
+        Forecasts(service.store.database, list, 60),
         allowed_hosts=(),
         allowed_origins=(),
         api_key=None,

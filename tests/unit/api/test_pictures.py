@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import JobState
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
 from tests.unit.api.serving import UPLOADS, make_service
@@ -34,8 +35,8 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def client(service: Service) -> Iterator[TestClient]:
     app = create_app(
         service,
-        list,
         lambda: False,
+        Forecasts(service.store.database, list, 60),
         allowed_hosts=(),
         allowed_origins=(),
         api_key=None,
@@ -176,3 +177,53 @@ def test_a_picture_that_a_job_waits_for_outlives_its_days(client: TestClient, se
     assert service.cancel(job).state is JobState.CANCELLED
     service.remove_old_pictures(1e-9)
     assert client.get(f"/images/{used}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "part", "told"),
+    [
+        ("bytes=0-3", 206, slice(0, 4), "bytes 0-3/{size}"),
+        ("bytes=5-", 206, slice(5, None), "bytes 5-{last}/{size}"),
+        ("bytes=-4", 206, slice(-4, None), "bytes {from_end}-{last}/{size}"),
+        ("bytes=5-99999999", 206, slice(5, None), "bytes 5-{last}/{size}"),
+        ("bytes=-99999999", 206, slice(None), "bytes 0-{last}/{size}"),
+        ("bytes=99999999-", 416, slice(0, 0), "bytes */{size}"),
+        ("bytes=-0", 416, slice(0, 0), "bytes */{size}"),
+        ("bytes=5-3", 416, slice(0, 0), "bytes */{size}"),
+        ("bytes=0-1,4-5", 200, slice(None), None),
+        ("bytes=-", 200, slice(None), None),
+        ("lines=0-1", 200, slice(None), None),
+        ("bytes=" + ",".join(["0-1"] * 10_000), 200, slice(None), None),
+    ],
+)
+def test_a_part_of_an_output_is_given(
+    client: TestClient, tmp_path: Path, wanted: str, status: int, part: slice, told: str | None
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "made.png").write_bytes(CONTENT)
+    answer = client.get("/outputs/made.png", headers={"Range": wanted})
+    size = len(CONTENT)
+    words = {"size": size, "last": size - 1, "from_end": size - 4}
+    assert (answer.status_code, answer.content) == (status, CONTENT[part])
+    assert answer.headers.get("content-range") == (told and told.format(**words))
+    assert answer.headers["content-length"] == str(len(answer.content))
+
+
+def test_who_has_an_output_is_not_sent_it_again_until_it_changes(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    file = tmp_path / "outputs" / "made.png"
+    file.write_bytes(CONTENT)
+    etag = client.get("/outputs/made.png").headers["etag"]
+    known = client.get("/outputs/made.png", headers={"If-None-Match": f'"other", W/{etag}'})
+    assert (known.status_code, known.content) == (304, b"")
+    file.write_bytes(CONTENT + b"\0")
+    asked = {"If-None-Match": etag, "If-Range": etag, "Range": "bytes=0-3"}
+    changed = client.get("/outputs/made.png", headers=asked)
+    assert (changed.status_code, changed.content) == (200, CONTENT + b"\0")
+    assert changed.headers["etag"] != etag
+
+
+def test_a_picture_keeps_its_state_while_it_is_used(client: TestClient) -> None:
+    url = client.post("/images", content=CONTENT).json()["url"]
+    etags = {client.get(url).headers["etag"] for _ in range(2)}
+    assert len(etags) == 1

@@ -203,7 +203,7 @@ def draw(engine: Engine, outputs: OutputFolder, file: Path | None, **weights: fl
     result = engine.run(dataclasses.replace(request, adapters=uses), outputs, ignore)
     if file is not None:
         assert result.report.adapters[0].embeddings == ("mystyle",)
-    return np.asarray(Image.open(outputs.folder / result.images[0].filename)).astype(int)
+    return np.asarray(Image.open(outputs.storage.folder / result.images[0].filename)).astype(int)
 
 
 def test_a_picture_with_a_bundle_is_the_one_of_diffusers_and_leaves_the_next_alone(
@@ -242,7 +242,7 @@ def draw_named(engine: Engine, outputs: OutputFolder, file: Path, sha256: str) -
     request = make_request(prompt="a mystyle apple", negative_prompt="mystyle")
     result = engine.run(dataclasses.replace(request, embeddings=(use,)), outputs, ignore)
     assert [(one.name, one.sha256) for one in result.report.embeddings] == [("mystyle", sha256)]
-    return np.asarray(Image.open(outputs.folder / result.images[0].filename)).astype(int)
+    return np.asarray(Image.open(outputs.storage.folder / result.images[0].filename)).astype(int)
 
 
 def test_a_file_of_its_own_draws_as_the_bundle_does_and_must_be_the_one_that_was_sent(

@@ -31,6 +31,7 @@ from ecurie.errors import (
     WeightsMissing,
 )
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import ignore, make_request
 
@@ -60,7 +61,7 @@ def test_progress_is_in_the_request_s_steps_for_every_scheduler(
 def test_the_same_request_gives_the_same_bytes(engine: Engine, tmp_path: Path) -> None:
     contents = []
     for job in ("one", "two"):
-        outputs = OutputFolder(tmp_path, job, datetime.now(UTC))
+        outputs = OutputFolder(LocalFolder(tmp_path), job, datetime.now(UTC))
         (image,) = engine.run(make_request(), outputs, ignore).images
         contents.append((tmp_path / image.filename).read_bytes())
     assert contents[0] == contents[1]
@@ -68,8 +69,8 @@ def test_the_same_request_gives_the_same_bytes(engine: Engine, tmp_path: Path) -
 
 @pytest.mark.parametrize("scheduler", ["default", "euler-a", "dpmpp-sde", "dpmpp-2m-sde", "lcm"])
 def test_image_k_is_the_image_of_seed_plus_k(scheduler: str, engine: Engine, tmp_path: Path) -> None:
-    together = OutputFolder(tmp_path, "together", datetime.now(UTC))
-    alone = OutputFolder(tmp_path, "alone", datetime.now(UTC))
+    together = OutputFolder(LocalFolder(tmp_path), "together", datetime.now(UTC))
+    alone = OutputFolder(LocalFolder(tmp_path), "alone", datetime.now(UTC))
     many = engine.run(make_request(num_images=3, scheduler=scheduler), together, ignore).images
     (third,) = engine.run(make_request(seed=9, scheduler=scheduler), alone, ignore).images
     assert many[2].seed == third.seed == 9
@@ -78,11 +79,11 @@ def test_image_k_is_the_image_of_seed_plus_k(scheduler: str, engine: Engine, tmp
 
 def test_a_picture_does_not_depend_on_the_one_before(engine: Engine, outputs: OutputFolder) -> None:
     (before,) = engine.run(make_request(), outputs, ignore).images
-    content = (outputs.folder / before.filename).read_bytes()
+    content = (outputs.storage.folder / before.filename).read_bytes()
     for fields in ({"scheduler": "dpmpp-sde", "prompt": "(cat)1.4"}, {"width": 128, "seed": 3}):
         engine.run(make_request(**fields), outputs, ignore)
     (after,) = engine.run(make_request(), outputs, ignore).images
-    assert (outputs.folder / after.filename).read_bytes() == content
+    assert (outputs.storage.folder / after.filename).read_bytes() == content
 
 
 def test_every_time_is_measured(engine: Engine, outputs: OutputFolder) -> None:
@@ -96,7 +97,7 @@ def test_a_picture_carries_what_made_it(engine: Engine, outputs: OutputFolder) -
     request = make_request(model="pony-xl-v6", prompt="fox: a, b", scheduler="DPM++ 2M Karras")
     (image,) = engine.run(request, outputs, ignore).images
     unet = hashlib.sha256(Path(request.model_path).read_bytes()).hexdigest()
-    with Image.open(outputs.folder / image.filename) as picture:
+    with Image.open(outputs.storage.folder / image.filename) as picture:
         assert picture.size == (64, 64)
         text = picture.text  # type: ignore[attr-defined]
     assert text["parameters"].splitlines() == [
@@ -121,12 +122,12 @@ def test_a_picture_carries_what_made_it(engine: Engine, outputs: OutputFolder) -
 def test_stopping_in_the_middle_leaves_no_file(engine: Engine, outputs: OutputFolder) -> None:
     def cancel_in_the_second_image(progress: Progress) -> None:
         if progress.step == 6:
-            assert len(list(outputs.folder.iterdir())) == 1
+            assert len(list(outputs.storage.folder.iterdir())) == 1
             raise JobCancelled("stop")
 
     with pytest.raises(JobCancelled):
         engine.run(make_request(num_images=2), outputs, cancel_in_the_second_image)
-    assert list(outputs.folder.iterdir()) == []
+    assert list(outputs.storage.folder.iterdir()) == []
 
 
 def test_a_picture_of_nan_is_never_saved(
@@ -141,7 +142,7 @@ def test_a_picture_of_nan_is_never_saved(
     request = dataclasses.replace(make_request(), model_path=str(broken))
     with pytest.raises(ImageNotFinite, match="seed 7"):
         engine.run(request, outputs, ignore)
-    assert not list(outputs.folder.glob("*.png"))
+    assert not list(outputs.storage.folder.glob("*.png"))
 
 
 def test_weights_removed_while_the_job_waited_are_named(
@@ -191,20 +192,25 @@ def test_replaced_weights_are_loaded_again(compute: Compute, outputs: OutputFold
         tensors["decoder.conv_out.weight"] *= gain
         save_file(tensors, weights, {"format": "pt"})
         (image,) = engine.run(request, outputs, ignore).images
-        pictures.append((outputs.folder / image.filename).read_bytes())
+        pictures.append((outputs.storage.folder / image.filename).read_bytes())
     assert pictures[0] != pictures[1]
 
 
-def test_a_job_that_was_taken_over_leaves_the_new_owner_s_files(
+def test_a_run_whose_job_was_taken_over_removes_its_own_files_and_not_the_new_owner_s(
     engine: Engine, outputs: OutputFolder
 ) -> None:
+    new_owner = dataclasses.replace(outputs, attempt=2)
+
     def lose_the_lease(progress: Progress) -> None:
         if progress.step == 6:
+            engine.run(make_request(num_images=2), new_owner, ignore)
             raise LeaseLost("taken over")
 
     with pytest.raises(LeaseLost):
         engine.run(make_request(num_images=2), outputs, lose_the_lease)
-    assert len(list(outputs.folder.iterdir())) == 1
+    assert sorted(file.name for file in outputs.storage.folder.iterdir()) == sorted(
+        new_owner.name_of(make_request(), index) for index in range(2)
+    )
 
 
 def test_weights_stored_in_half_precision_compute_in_single_on_a_cpu(model: Model, compute: Compute) -> None:

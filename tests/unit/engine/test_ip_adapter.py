@@ -28,6 +28,7 @@ from ecurie.engine.references import References
 from ecurie.engine.residency import Budgets
 from ecurie.errors import AdapterInvalid, InvalidRequest, JobCancelled
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import ignore
 from tests.unit.ip_adapters import DRAWINGS, ENCODER, PLAIN, catalog_with, drawing, request_with, save_plus
@@ -55,7 +56,7 @@ def oracle() -> StableDiffusionXLPipeline:
 
 def draw(engine: Engine, outputs: OutputFolder, request: GenerationRequest) -> tuple[np.ndarray, JobResult]:
     result = engine.run(request, outputs, ignore)
-    with Image.open(outputs.folder / result.images[0].filename) as picture:
+    with Image.open(outputs.storage.folder / result.images[0].filename) as picture:
         return np.asarray(picture).astype(int), result
 
 
@@ -103,7 +104,7 @@ def test_strength_0_is_the_picture_without_references_bit_for_bit(
     engine = Engine(compute, Budgets(10**12, 0, models=1))
     contents = []
     for name, references in (("with", REFERENCES), ("without", ())):
-        outputs = OutputFolder(tmp_path, "job", datetime.now(UTC), f"{name}.png")
+        outputs = OutputFolder(LocalFolder(tmp_path), "job", datetime.now(UTC), f"{name}.png")
         result = engine.run(request_with(catalog, *references, ip_strength=0), outputs, ignore)
         assert result.ip_adapter is None
         contents.append((tmp_path / f"{name}.png").read_bytes())
@@ -219,7 +220,7 @@ def test_model_switches_evictions_and_reused_modules_keep_references_right(
 
 
 def _outputs(folder: Path) -> OutputFolder:
-    return OutputFolder(folder, "job", datetime.now(UTC))
+    return OutputFolder(LocalFolder(folder), "job", datetime.now(UTC))
 
 
 def test_what_was_replaced_while_the_job_waited_is_refused(

@@ -28,6 +28,7 @@ from ecurie.engine.prompt_cache import PromptCache
 from ecurie.engine.residency import Budgets
 from ecurie.errors import InvalidRequest, OutOfMemory
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.resolve import resolve
 from tests.unit.adapters import files
@@ -66,7 +67,7 @@ def engine(compute: Compute) -> Engine:
 
 
 def drawn(engine: Engine, folder: Path, request: GenerationRequest) -> tuple[JobResult, list[np.ndarray]]:
-    result = engine.run(request, OutputFolder(folder, "job", datetime.now(UTC)), ignore)
+    result = engine.run(request, OutputFolder(LocalFolder(folder), "job", datetime.now(UTC)), ignore)
     pictures = []
     for image in result.images:
         with Image.open(folder / image.filename) as picture:

@@ -43,7 +43,7 @@ def plain(
 def ours(engine: Engine, outputs: OutputFolder, **fields: Any) -> np.ndarray:
     request = make_request(**({"steps": 4, "guidance_scale": 5.0, "negative_prompt": ""} | fields))
     result = engine.run(request, outputs, ignore)
-    return np.asarray(Image.open(outputs.folder / result.images[0].filename)).astype(int)
+    return np.asarray(Image.open(outputs.storage.folder / result.images[0].filename)).astype(int)
 
 
 def test_every_listed_scheduler_has_an_oracle() -> None:

@@ -44,7 +44,7 @@ def plain(kind: Any, text: StableDiffusionXLPipeline, scheduler: str, **options:
 def ours(engine: Engine, outputs: OutputFolder, **fields: Any) -> Image.Image:
     request = make_picture_request(**COMMON | {"negative_prompt": ""} | fields)
     (image,) = engine.run(request, outputs, lambda _progress: None).images
-    return opened(outputs.folder / image.filename)
+    return opened(outputs.storage.folder / image.filename)
 
 
 def opened(file: Path) -> Image.Image:

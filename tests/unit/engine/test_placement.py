@@ -30,6 +30,9 @@ class Part:
     def to(self, device: Any) -> None:
         self.place = torch.device(device)
 
+    def modules(self) -> Any:
+        return iter(())
+
     def parameters(self) -> Any:
         return iter([SimpleNamespace(device=self.place)])
 

@@ -21,6 +21,7 @@ from ecurie.engine.prompts import Conditioning
 from ecurie.engine.residency import Budgets
 from ecurie.formats.hashes import sha256_of
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from tests.unit.adapters import files
 from tests.unit.conftest import ignore, make_request
 
@@ -40,7 +41,9 @@ class Runs:
         monkeypatch.setattr(recipe.prompts, "encode", counted)
 
     def __call__(self, request: GenerationRequest) -> tuple[JobResult, bytes]:
-        outputs = OutputFolder(self._folder, f"job{next(self._jobs)}", datetime(2026, 1, 2, tzinfo=UTC))
+        outputs = OutputFolder(
+            LocalFolder(self._folder), f"job{next(self._jobs)}", datetime(2026, 1, 2, tzinfo=UTC)
+        )
         result = self.engine.run(request, outputs, ignore)
         return result, (self._folder / result.images[0].filename).read_bytes()
 

@@ -192,7 +192,7 @@ def test_an_accelerator_s_budget_counts_what_is_there_and_what_the_job_will_need
     where = torch.device("cuda")
     loads: list[str] = []
 
-    def load(checkpoint: Checkpoint, place: Compute, _spare: object) -> Model:
+    def load(checkpoint: Checkpoint, place: Compute, *_others: object) -> Model:
         loads.append(place.device.type)
         return load_model(checkpoint, compute)
 

@@ -35,7 +35,7 @@ def samples(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def drawn(engine: Engine, outputs: OutputFolder, **fields: Any) -> np.ndarray:
     result = engine.run(make_request(steps=STEPS, **fields), outputs, ignore)
-    with Image.open(Path(outputs.folder) / result.images[0].filename) as picture:
+    with Image.open(Path(outputs.storage.folder) / result.images[0].filename) as picture:
         return np.asarray(picture).astype(int)
 
 

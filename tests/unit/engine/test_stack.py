@@ -18,6 +18,7 @@ from ecurie.domain import GenerationRequest, JobResult, Unmatched
 from ecurie.engine.engine import Engine
 from ecurie.errors import AdapterInvalid, AdapterMismatch
 from ecurie.images.files import OutputFolder
+from ecurie.images.storage import LocalFolder
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.resolve import resolve
 from tests.unit.adapters import files
@@ -50,7 +51,7 @@ def asked(catalog: Catalog, prompt: str, **fields: Any) -> GenerationRequest:
 
 
 def drawn(engine: Engine, folder: Path, request: GenerationRequest) -> tuple[np.ndarray, JobResult, str]:
-    outputs = OutputFolder(folder, "job", datetime.now(UTC))
+    outputs = OutputFolder(LocalFolder(folder), "job", datetime.now(UTC))
     result = engine.run(request, outputs, ignore)
     with Image.open(folder / result.images[0].filename) as picture:
         return np.asarray(picture), result, picture.text["parameters"]  # type: ignore[attr-defined]

@@ -104,7 +104,7 @@ def test_a_single_file_draws_what_diffusers_draws_from_it(
     request = make_request(prompt="red apple", negative_prompt="", steps=4, guidance_scale=5.0)
     request = dataclasses.replace(request, model_path=str(file), base_path=str(DEMO_FOLDER))
     (image,) = engine.run(request, outputs, ignore).images
-    ours = np.asarray(Image.open(outputs.folder / image.filename)).astype(int)
+    ours = np.asarray(Image.open(outputs.storage.folder / image.filename)).astype(int)
     assert np.abs(ours - np.asarray(theirs).astype(int)).max() <= 1
 
 

@@ -19,6 +19,7 @@ from ecurie.images.exif import MAKER_NOTE, USER_COMMENT, read_exif, user_comment
 from ecurie.images.files import OutputFolder, provenance_of
 from ecurie.images.infotext_reading import read_infotext
 from ecurie.images.reading import ImageText, read_text
+from ecurie.images.storage import LocalFolder
 from tests.unit.images.test_infotext import SETUP
 from tests.unit.jobs.test_store import REQUEST
 
@@ -29,7 +30,7 @@ PICTURE = Image.radial_gradient("L").resize((64, 64)).convert("RGB")
 
 def saved(folder: Path, picture: Image.Image = PICTURE, **fields: Any) -> tuple[Path, GenerationRequest]:
     request = dataclasses.replace(REQUEST, num_images=1, **fields)
-    outputs = OutputFolder(folder, "job", datetime.now(UTC))
+    outputs = OutputFolder(LocalFolder(folder), "job", datetime.now(UTC))
     return folder / outputs.save(picture, request, 0, SETUP).filename, request
 
 

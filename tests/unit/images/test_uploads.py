@@ -9,8 +9,10 @@ from typing import IO
 
 import pytest
 
+from ecurie.domain import PictureUse
 from ecurie.errors import BodyTooLarge, InvalidRequest, StorageFull, UnknownPicture
 from ecurie.images import whole_files
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import DAY, Pictures, UploadLimits
 from tests.unit.images.pictures import plain, saved
 
@@ -20,14 +22,16 @@ CONTENT = saved(plain(6, 4))
 @pytest.fixture
 def pictures(tmp_path: Path) -> Pictures:
     (tmp_path / "outputs").mkdir()
-    return Pictures(tmp_path / "uploads", tmp_path / "outputs", UploadLimits(1000, 1000))
+    return Pictures(
+        LocalFolder(tmp_path / "uploads"), LocalFolder(tmp_path / "outputs"), UploadLimits(1000, 1000)
+    )
 
 
 def test_a_picture_is_kept_under_its_content(pictures: Pictures, tmp_path: Path) -> None:
     upload = pictures.add(CONTENT, "file")
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert (upload.use.sha256, upload.use.id) == (digest, digest[:32])
-    assert Path(upload.use.file).read_bytes() == CONTENT
+    assert (upload.use.file, pictures.content(upload.use)) == (f"{digest[:32]}.png", CONTENT)
     assert (upload.format, upload.width, upload.height, upload.bytes) == ("png", 6, 4, len(CONTENT))
     assert pictures.add(CONTENT, "file") == pictures.find(upload.use.id) == upload
     assert [file.name for file in (tmp_path / "uploads").iterdir()] == [f"{digest[:32]}.png"]
@@ -56,9 +60,9 @@ def test_links_are_not_followed(pictures: Pictures, tmp_path: Path) -> None:
         pictures.add_output("link.png", "mask")
 
 
-def test_a_picture_changed_on_the_disk_is_not_taken_for_itself(pictures: Pictures) -> None:
+def test_a_picture_changed_on_the_disk_is_not_taken_for_itself(pictures: Pictures, tmp_path: Path) -> None:
     use = pictures.add(CONTENT, "file").use
-    Path(use.file).write_bytes(saved(plain(5, 5)))
+    (tmp_path / "uploads" / use.file).write_bytes(saved(plain(5, 5)))
     with pytest.raises(InvalidRequest, match="changed"):
         pictures.find(use.id)
 
@@ -101,10 +105,15 @@ def test_only_what_nobody_used_for_long_is_old(pictures: Pictures, tmp_path: Pat
     old, used, fresh = (pictures.add(saved(plain(side, 4)), "file").use for side in (1, 2, 3))
     (tmp_path / "uploads" / "notes.txt").write_text("mine")
     for use in (old, used):
-        os.utime(use.file, (time.time() - 3 * DAY,) * 2)
+        os.utime(tmp_path / "uploads" / use.file, (time.time() - 3 * DAY,) * 2)
     pictures.find(used.id)
     assert pictures.older_than(2) == [old.id]
     pictures.remove_all(pictures.older_than(2))
-    assert not Path(old.file).exists()
-    assert Path(used.file).exists()
-    assert Path(fresh.file).exists()
+    left = {file.name for file in (tmp_path / "uploads").iterdir()}
+    assert left == {used.file, fresh.file, "notes.txt"}
+
+
+def test_a_job_that_holds_the_path_of_a_picture_still_finds_it(pictures: Pictures, tmp_path: Path) -> None:
+    """As jobs did that an earlier release has queued."""
+    use = pictures.add(CONTENT, "file").use
+    assert pictures.content(PictureUse(str(tmp_path / "uploads" / use.file), use.sha256)) == CONTENT

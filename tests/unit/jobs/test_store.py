@@ -124,26 +124,33 @@ def test_a_full_queue_refuses_and_running_jobs_do_not_count(store: JobStore) -> 
     store.add(REQUEST, priority=0, stack="", max_queue=1)
 
 
-def test_workers_that_claim_at_once_never_get_the_same_job(store: JobStore, database_url: str) -> None:
-    expected = {add(store) for _ in range(60)}
-    stores = [JobStore(database_url) for _ in range(3)]
-    got: list[str] = []
+def test_of_two_workers_that_claim_at_once_one_gets_the_job_a_thousand_times(
+    store: JobStore, database_url: str
+) -> None:
+    """One job waits each time, so both want the same one; then it is taken away from who got it."""
+    job_id, rounds, stores = add(store), 1000, [JobStore(database_url) for _ in range(2)]
+    start, got = threading.Barrier(3), [0] * rounds
 
     def work(mine: JobStore, name: str) -> None:
-        while sum(store.counts()[state] for state in ("queued",)):
-            taken = mine.claims.take(name, Held(), lease_seconds=30, max_overtake=30)
-            if taken is not None:
-                got.append(taken.job.id)
+        for index in range(rounds):
+            start.wait(60)
+            if mine.claims.take(name, Held(), lease_seconds=30, max_overtake=30) is not None:
+                got[index] += 1
+            start.wait(60)
 
     threads = [threading.Thread(target=work, args=(mine, f"w{n}")) for n, mine in enumerate(stores)]
     for thread in threads:
         thread.start()
+    for _ in range(rounds):
+        start.wait(60)
+        start.wait(60)
+        assert store.leases.reap(held(store), max_attempts=3 * rounds)
     for thread in threads:
         thread.join()
     for opened in stores:
         opened.close()
-    assert len(got) == 60
-    assert set(got) == expected
+    assert got == [1] * rounds
+    assert store.get(job_id).attempts == rounds
 
 
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: JobStore) -> None:
@@ -206,6 +213,21 @@ def test_a_job_given_back_keeps_its_place_and_costs_no_attempt(store: JobStore) 
     assert store.get(first).attempts == 0
 
 
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_leases_are_of_the_database_s_clock_whatever_a_worker_s_says(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """So workers of several machines, whose clocks differ, do not lose their jobs."""
+    now = time.time()
+    monkeypatch.setattr("ecurie.jobs.claims.time.time", lambda: now + seconds)
+    add(store)
+    taken = claim(store, lease=30)
+    assert abs(store.leases.now() - now) < 20
+    assert 0 < held(store).lease_until - store.leases.now() <= 30
+    store.claims.renew(taken, 300)
+    assert 270 < held(store).lease_until - store.leases.now() <= 300
+
+
 def test_a_dead_worker_s_job_runs_again_and_the_dead_worker_can_change_nothing_any_more(
     store: JobStore,
 ) -> None:
@@ -263,7 +285,7 @@ def test_reaping_looks_again_before_it_takes(store: JobStore) -> None:
     taken = claim(store)
     seen = held(store)
     store.claims.succeed(taken, RESULT)
-    store.leases.reap(seen, max_attempts=1)
+    assert not store.leases.reap(seen, max_attempts=1)
     assert store.get(job_id).state is JobState.SUCCEEDED
 
 

@@ -25,6 +25,7 @@ from ecurie.formats.checkpoint import files_of, read_checkpoint
 from ecurie.formats.hashes import sha256_of
 from ecurie.formats.model_files import model_files
 from ecurie.images.manifest import differences, manifest_of, read_manifest
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.requests import finding
 from ecurie.requests.body import GenerateBody
@@ -338,7 +339,7 @@ class ModelUse:
 
 
 def test_pictures_are_found_by_their_hash_wherever_a_request_holds_them(tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path, tmp_path, UploadLimits(10**6, 10**6))
+    pictures = Pictures(LocalFolder(tmp_path), LocalFolder(tmp_path), UploadLimits(10**6, 10**6))
     use = pictures.add(saved(plain()), "file").use
     find = partial(find_picture, pictures=pictures)
     found = _with_pictures(_Holder((PictureUse("", use.sha256),)), find)
@@ -351,21 +352,28 @@ def test_pictures_are_found_by_their_hash_wherever_a_request_holds_them(tmp_path
 def test_a_picture_to_start_from_and_its_mask_are_found_and_checked_again(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    pictures = Pictures(tmp_path / "uploads", tmp_path, UploadLimits(10**6, 10**6))
+    pictures = Pictures(LocalFolder(tmp_path / "uploads"), LocalFolder(tmp_path), UploadLimits(10**6, 10**6))
     ids = [pictures.add(saved(plain(96, 64, color)), "file").use.id for color in ("red", "white")]
     body = GenerateBody(prompt="x", seed=7, steps=4, init_image=ids[0], mask=ids[1], strength=0.5)
-    request = resolve(body, catalog, 10**6, PictureSource(partial(settle_picture, pictures=pictures)))
+    request = resolve(
+        body, catalog, 10**6, PictureSource(partial(settle_picture, pictures=pictures), read=pictures.content)
+    )
     parts = model_files(read_checkpoint(files_of(request)))
     manifest = manifest_of(request, 0, Setup("cpu", "float32", "EulerDiscreteScheduler", {}, files=parts))
     assert str(tmp_path) not in manifest.to_json()
-    found = replay(manifest, None, catalog, partial(find_picture, pictures=pictures), 10**6)
+    found = replay(manifest, None, catalog, partial(find_picture, pictures=pictures), 10**6, pictures.content)
     assert found == dataclasses.replace(request, original=found.original)
     assert GenerateBody.model_validate(describe(found)).init_image == ids[0]
     content = json.loads(manifest.to_json())
     content["request"]["init"]["strength"] = 0.1
     with pytest.raises(InvalidRequest, match="less than one"):
         replay(
-            read_manifest(json.dumps(content)), None, catalog, partial(find_picture, pictures=pictures), 10**6
+            read_manifest(json.dumps(content)),
+            None,
+            catalog,
+            partial(find_picture, pictures=pictures),
+            10**6,
+            pictures.content,
         )
     with pytest.raises(WeightsMissing, match=request.pictures[0].sha256):
         replay(manifest, None, catalog, none_here, 10**6)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
 from ecurie.api.deps import FollowingDep, ServiceDep
 from ecurie.api.following import Following
+from ecurie.api.stored_files import Served, file_answer
 from ecurie.domain import Job
 from ecurie.images.formats import format_of
 from ecurie.requests.body import GenerateBody
@@ -76,8 +78,9 @@ async def _wait_for_end(following: Following, job: Job, seconds: float, request:
     return job
 
 
-@router.get("/outputs/{filename}", response_class=FileResponse)
-def get_output(filename: str, service: ServiceDep) -> FileResponse:
+@router.get("/outputs/{filename}", response_class=StreamingResponse)
+def get_output(filename: str, service: ServiceDep, request: Request) -> Response:
     """A finished image, with its parameters and manifest inside unless `metadata` was off."""
-    file = service.output(filename)
-    return FileResponse(file, media_type=f"image/{format_of(file)}")
+    stored = service.output(filename)
+    media_type = f"image/{format_of(Path(filename))}"
+    return file_answer(service.outputs, Served(filename, stored.bytes, stored.state, media_type), request)

@@ -11,7 +11,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import FollowingDep, ServiceDep
+from ecurie.api.deps import FollowingDep, ForecastsDep, ServiceDep
+from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.domain import Job, JobState, Priority
 
@@ -21,16 +22,19 @@ router = APIRouter()
 @router.get("/jobs")
 def list_jobs(
     service: ServiceDep,
+    forecasts: ForecastsDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     state: JobState | None = None,
 ) -> schemas.JobsOut:
     """The newest jobs first."""
-    return schemas.JobsOut(jobs=[schemas.job_out(job) for job in service.jobs(limit, state)])
+    found = service.jobs(limit, state)
+    return schemas.JobsOut(jobs=[schemas.job_out(job, forecasts.of(job)) for job in found])
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: str, service: ServiceDep) -> schemas.JobOut:
-    return schemas.job_out(service.job(job_id))
+def get_job(job_id: str, service: ServiceDep, forecasts: ForecastsDep) -> schemas.JobOut:
+    job = service.job(job_id)
+    return schemas.job_out(job, forecasts.of(job))
 
 
 @router.get("/jobs/{job_id}/manifests")
@@ -57,19 +61,17 @@ async def known_job(job_id: str, service: ServiceDep) -> Job:
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(
-    job: Annotated[Job, Depends(known_job)], following: FollowingDep, request: Request
+    job: Annotated[Job, Depends(known_job)],
+    following: FollowingDep,
+    forecasts: ForecastsDep,
+    request: Request,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: `state` and `step` as they change; the last `state` carries the ended job."""
-    state: JobState | None = None
-    progress = None
+    """Server-sent events as they change: `state` with the job, `queue` while it waits, `step`, and `preview`;
+    the last `state` carries the ended job."""
+    events = JobEvents(forecasts)
     while not request.app.state.stopping():
-        if job.state is not state:
-            state = job.state
-            yield ServerSentEvent(event="state", data=schemas.job_out(job).model_dump(mode="json"))
+        for event in await events.news(job):
+            yield event
         if job.state.ended:
             return
-        if job.progress != progress:
-            progress = job.progress
-            data = schemas.progress_out(progress).model_dump(exclude_none=True)
-            yield ServerSentEvent(event="step", data=data)
         job = await following.again(job)

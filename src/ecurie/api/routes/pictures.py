@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
 from ecurie.api.deps import ServiceDep
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
+from ecurie.api.stored_files import Served, file_answer
 
 router = APIRouter()
 
@@ -27,11 +28,12 @@ async def add_picture(request: Request, response: Response, service: ServiceDep)
     return picture
 
 
-@router.get("/images/{picture_id}", response_class=FileResponse)
-def get_picture(picture_id: str, service: ServiceDep) -> FileResponse:
+@router.get("/images/{picture_id}", response_class=StreamingResponse)
+def get_picture(picture_id: str, service: ServiceDep, request: Request) -> Response:
     """The file as it was sent."""
     picture = service.pictures.find(picture_id)
-    return FileResponse(picture.use.file, media_type=picture.media_type)
+    file = Served(picture.use.file, picture.bytes, picture.use.sha256, picture.media_type)
+    return file_answer(service.pictures.uploads, file, request)
 
 
 @router.delete("/images/{picture_id}", status_code=204)

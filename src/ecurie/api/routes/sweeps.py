@@ -65,6 +65,6 @@ def _cell_picture(job: Job, service: Service) -> CellPicture:
         return CellPicture(None, job.state.value)
     image = job.result.images[0]
     try:
-        return CellPicture(service.output(image.filename), made_by=image_out(job, image).metadata)
+        return CellPicture(service.read_output(image.filename), made_by=image_out(job, image).metadata)
     except UnknownOutput:
         return CellPicture(None, "its file is gone")

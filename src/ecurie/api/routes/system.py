@@ -6,18 +6,18 @@ from fastapi import APIRouter
 
 import ecurie
 from ecurie.api import schemas
-from ecurie.api.deps import ServiceDep, WorkersDep
+from ecurie.api.deps import ServiceDep
 from ecurie.errors import NotReady
 
 router = APIRouter()
 
 
 @router.get("/system")
-def system(service: ServiceDep, workers: WorkersDep) -> schemas.SystemOut:
+def system(service: ServiceDep) -> schemas.SystemOut:
     error = service.catalog.error
     return schemas.SystemOut(
         version=ecurie.__version__,
-        workers=workers,
+        workers=[schemas.worker_out(worker) for worker in service.workers()],
         jobs=service.store.counts(),
         catalogue_error=None if error is None else str(error),
     )
@@ -30,9 +30,9 @@ def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-def readyz(workers: WorkersDep) -> dict[str, str]:
+def readyz(service: ServiceDep) -> dict[str, str]:
     """A worker is ready to run jobs; 503 until then."""
-    if not workers:
+    if not service.workers():
         raise NotReady(
             "no worker is ready yet", remedy="wait a few seconds; the server's log says why if not"
         )
