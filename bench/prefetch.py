@@ -76,9 +76,11 @@ def run(prefetch: str, folder: Path) -> dict[str, float]:
         def watch() -> None:
             while (job := store.get(following)).started_at is None:
                 time.sleep(0.01)
+            before = _read_from_disk()
             while job.progress.step == 0 and not job.state.ended:
                 time.sleep(0.01)
                 job = store.get(following)
+            times["from disk"] = _read_from_disk() - before
             assert job.started_at is not None
             times["first step"] = time.time() - job.started_at.timestamp()
             while not (job := store.get(following)).state.ended:
@@ -90,6 +92,14 @@ def run(prefetch: str, folder: Path) -> dict[str, float]:
         worker.run()
         store.close()
     return times
+
+
+def _read_from_disk() -> float:
+    """Bytes that this process has had the disk read."""
+    for line in Path("/proc/self/io").read_text().splitlines():
+        if line.startswith("read_bytes:"):
+            return float(line.split()[1])
+    raise RuntimeError("this bench reads /proc/self/io, so it needs Linux")
 
 
 def _timings(first: Job, following: Job) -> dict[str, float]:
@@ -144,16 +154,18 @@ def table(folder: Path) -> str:
     lines = [
         f"{platform.machine()}, {os.cpu_count()} cores, float32 from fp16 files; {ROUNDS} rounds in turn.",
         "",
-        "| seconds | without prefetch | with |",
+        "| seconds, if not said otherwise | without prefetch | with |",
         "|---|---|---|",
     ]
     for name, label in (
         ("first step", "from claim to first step of the next job"),
         ("switch", "of these, adapters read and applied"),
         ("adapters read", "of these, adapters read"),
+        ("from disk", "GB read from the disk from claim to first step"),
         ("running job", f"denoising of the running job, {FIRST['num_images']} images"),
     ):
-        off, on = ([one[name] for one in found[side]] for side in ("off", "on"))
+        scale = 1e9 if name == "from disk" else 1
+        off, on = ([one[name] / scale for one in found[side]] for side in ("off", "on"))
         lines.append(f"| {label} | {_shown(off)} | {_shown(on)} |")
     return "\n".join(lines)
 

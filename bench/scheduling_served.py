@@ -34,8 +34,8 @@ THIRD = """
     source: {folder}
     size: [64, 64]
 """
-STEPS, JOBS, LOAD, VISIT_SECONDS = 20, 120, 1.2, 5.0
-TIMED = 12
+STEPS, JOBS, LOAD, VISIT_SECONDS = 4, 120, 1.2, 5.0
+TIMED = 20
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import sqlalchemy as sql
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import ImageFile, JobFailure, JobState
 from ecurie.errors import UnknownJob, UnknownOutput, UnknownSweep
+from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures
+from ecurie.jobs.doorbell import NoBell
 from ecurie.jobs.ended import BATCH, EndedJobs
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore, New
@@ -39,9 +41,11 @@ def outputs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(store: JobStore, outputs: Path) -> Service:
-    pictures = Pictures(outputs.parent / "uploads", outputs, UPLOADS)
+    images = LocalFolder(outputs)
+    pictures = Pictures(LocalFolder(outputs.parent / "uploads"), images, UPLOADS)
     limits = Limits(max_queue=10_000, max_pixels=10**9, keep_outputs_days=2)
-    return Service(Catalog(BUILTIN["demo"], outputs.parent / "models"), store, outputs, limits, pictures)
+    catalog = Catalog(BUILTIN["demo"], outputs.parent / "models")
+    return Service(catalog, store, NoBell(), images, limits, pictures)
 
 
 def retention(service: Service, *, outputs: float = 0, jobs: float = 0) -> Retention:

@@ -11,17 +11,18 @@ from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 
 
-def get_service(request: Request) -> Service:
+# Without `async` FastAPI would look these up in threads, which takes longer than all else about them.
+async def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def get_forecasts(request: Request) -> Forecasts:
+async def get_forecasts(request: Request) -> Forecasts:
     forecasts: Forecasts = request.app.state.forecasts
     return forecasts
 
 
-def get_following(request: Request) -> Following:
+async def get_following(request: Request) -> Following:
     following: Following = request.app.state.following
     return following
 

@@ -40,18 +40,15 @@ def test_what_lost_runs_left_is_removed_and_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = Job("job", JobState.RUNNING, REQUEST, CREATED)
-    for attempt, index in itertools.product((1, 2, 3), (0, 1)):
-        OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=attempt).save(
-            PICTURE, REQUEST, index, SETUP
-        )
-    kept = {
-        OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=3).name_of(REQUEST, index)
-        for index in (0, 1)
-    }
-    kept.add(OutputFolder(LocalFolder(tmp_path), "other", CREATED).save(PICTURE, REQUEST, 0, SETUP).filename)
-    half = OutputFolder(LocalFolder(tmp_path), "job", CREATED, attempt=2).name_of(REQUEST, 1)
+    storage = LocalFolder(tmp_path)
+    first, second, third = (OutputFolder(storage, "job", CREATED, attempt=number) for number in (1, 2, 3))
+    for run, index in itertools.product((first, second, third), (0, 1)):
+        run.save(PICTURE, REQUEST, index, SETUP)
+    kept = {third.name_of(REQUEST, index) for index in (0, 1)}
+    kept.add(OutputFolder(storage, "other", CREATED).save(PICTURE, REQUEST, 0, SETUP).filename)
+    half = second.name_of(REQUEST, 1)
     (tmp_path / f".{half}.123-456{PARTIAL_SUFFIX}").write_bytes(b"half")
-    discard_runs(LocalFolder(tmp_path), job, (1, 2))
+    discard_runs(storage, job, (1, 2))
     assert {file.name for file in tmp_path.iterdir()} == kept
     discard_runs(LocalFolder(tmp_path / "gone"), job, (3,))
     (tmp_path / "file").touch()

@@ -24,7 +24,7 @@ router = APIRouter()
 LONGEST_WAIT = 600.0
 
 
-def wanted_wait(
+async def wanted_wait(
     wait: Annotated[
         float,
         Query(ge=0, le=LONGEST_WAIT, description="Answer with the result, after at most this many seconds."),

@@ -19,7 +19,7 @@ from ecurie.sweeps import CellPicture, Sweeps, draw_sweep
 router = APIRouter()
 
 
-def get_sweeps(request: Request) -> Sweeps:
+async def get_sweeps(request: Request) -> Sweeps:
     sweeps: Sweeps = request.app.state.sweeps
     return sweeps
 
