@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +42,7 @@ def main() -> None:
         print(problem)
     if outcome.problems:
         sys.exit(f"{len(outcome.problems)} problems; what is left of the run is in {folder}")
+    shutil.rmtree(folder)
 
 
 def row(seed: int, outcome: Outcome) -> str:
