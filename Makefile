@@ -3,7 +3,7 @@ PYTHON ?= python3
 # TORCH=cpu takes the small CPU build on Linux machines without an NVIDIA card (190 MB instead of 2.5 GB).
 TORCH ?= default
 # Processes that share the tests; each starts servers of its own.
-PROCESSES ?= 2
+PROCESSES ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 

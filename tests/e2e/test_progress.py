@@ -171,10 +171,11 @@ def test_watching_goes_on_when_the_server_is_started_again(start_server: StartSe
     server.wait_ready()
     refused = run(server, "jobs")
     assert (refused.returncode, "API key" in refused.stderr) == (2, True)
-    job_id = server.submit(steps=50)
+    job_id = server.submit(steps=150)
     line, variables = command(server, "watch", job_id, ECURIE_API_KEY="hush")
     watcher = subprocess.Popen(line, env=variables, stdout=-1, stderr=-1, text=True)
-    server.wait_for(job_id, "running")
+    assert watcher.stderr is not None
+    watcher.stderr.readline()
     server.process.kill()
     server.process.wait()
     server.restart()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,10 +19,10 @@ def test_importing_loads_no_torch(module: str) -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_help_appears_within_half_a_second() -> None:
-    def seconds() -> float:
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "ecurie", "--help"], capture_output=True, check=True)
-        return time.monotonic() - began
-
-    assert min(seconds() for _ in range(5)) < 0.5
+def test_help_loads_nothing_that_takes_long() -> None:
+    """So it appears in less than half a second (0.4 s when this was written)."""
+    command = [sys.executable, "-X", "importtime", "-m", "ecurie", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in shown.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "celery", "fastapi", "httpx2", "numpy", "PIL", "pydantic", "sqlalchemy"}

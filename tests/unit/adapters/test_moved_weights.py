@@ -10,6 +10,7 @@ import torch
 from accelerate import cpu_offload
 from accelerate.hooks import remove_hook_from_module
 
+from ecurie.adapters.parallel import go_on
 from ecurie.adapters.reader import Adapter
 from ecurie.engine.devices import Compute
 from ecurie.engine.loader import Model, load_model
@@ -43,7 +44,7 @@ def move(model: Model, name: str, dice: random.Random) -> None:
         case "dropped":
             drop(module)
             model.patcher.forget(name)
-            model.refill(name)
+            model.refill(name, go_on)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -16,6 +16,7 @@ from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from PIL import Image
 from transformers import CLIPVisionModelWithProjection
 
+from ecurie.adapters.parallel import go_on
 from ecurie.catalog.catalog import Catalog
 from ecurie.domain import GenerationRequest, JobResult
 from ecurie.engine import references as references_module
@@ -28,6 +29,7 @@ from ecurie.engine.references import References
 from ecurie.engine.residency import Budgets
 from ecurie.errors import AdapterInvalid, InvalidRequest, JobCancelled
 from ecurie.images.files import OutputFolder
+from ecurie.images.incoming import read_here
 from ecurie.images.storage import LocalFolder
 from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import ignore
@@ -152,7 +154,7 @@ def test_the_unet_is_as_before_also_after_an_error(
 ) -> None:
     references = References(compute)
     request = request_with(catalog, "octopus", ip_adapter=kind)
-    prepared = references.prepare(request, traced)
+    prepared = references.prepare(request, traced, read_here, go_on)
 
     def stop() -> None:
         with references.at_work(prepared, traced, Step.ALL_RESIDENT):
@@ -168,7 +170,7 @@ def test_the_unet_is_as_before_also_after_an_error(
 def test_layer_by_layer_computes_the_same_bits(traced: Model, compute: Compute, catalog: Catalog) -> None:
     references = References(compute)
     request = request_with(catalog, "octopus")
-    prepared = references.prepare(request, traced)
+    prepared = references.prepare(request, traced, read_here, go_on)
     assert prepared is not None
     generator = torch.Generator().manual_seed(1)
     unet = traced.unet

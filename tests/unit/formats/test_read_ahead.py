@@ -45,7 +45,8 @@ def test_a_known_file_that_has_left_memory_is_read_again(file: Path) -> None:
     read_ahead(file, 10**9, go_on)
     forget_pages(file)
     # A file system in memory keeps its pages whatever one asks.
-    assert read_ahead(file, 10**9, go_on) == (0 if in_page_cache(file, SIZE) else SIZE)
+    missing = 0 if in_page_cache(file, SIZE) else SIZE
+    assert read_ahead(file, 10**9, go_on) == missing
     assert in_page_cache(file, SIZE)
 
 
