@@ -50,7 +50,7 @@ def main() -> None:
 
 def run(prefetch: str, folder: Path) -> dict[str, float]:
     """Seconds of both jobs, by a real worker on a store of its own."""
-    from ecurie.bootstrap import make_engine, make_service, make_store
+    from ecurie.bootstrap import make_doorbell, make_engine, make_service, make_store
     from ecurie.requests.body import GenerateBody
     from ecurie.settings import load_settings
     from ecurie.worker.loop import Worker
@@ -61,7 +61,7 @@ def run(prefetch: str, folder: Path) -> dict[str, float]:
         catalog.write_text(_catalog(folder))
         settings = load_settings(data_dir=data, catalog=catalog, prefetch=prefetch == "on", device="cpu")
         store = make_store(settings)
-        service = make_service(settings, store)
+        service = make_service(settings, store, make_doorbell(settings))
         loras = [{"name": f"lora-{number}", "weight": 0.5} for number in range(ADAPTERS)]
         first, following = (
             service.submit(GenerateBody.model_validate(body)).id for body in (FIRST, NEXT | {"loras": loras})

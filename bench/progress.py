@@ -31,6 +31,7 @@ from ecurie.engine.previews import Previews, Sketcher
 from ecurie.engine.residency import Budgets
 from ecurie.images.files import OutputFolder
 from ecurie.images.grid import Tile, draw_grid
+from ecurie.images.storage import LocalFolder
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore, New
@@ -55,7 +56,7 @@ def strip(folder: Path) -> Image.Image:
     rows = []
     for prompt, scheduler in PROMPTS.items():
         seen: list[Progress] = []
-        outputs = OutputFolder(folder, "bench", datetime.now(UTC), f"{prompt}.png")
+        outputs = OutputFolder(LocalFolder(folder), "bench", datetime.now(UTC), f"{prompt}.png")
         asked = request(prompt=prompt, scheduler=scheduler)
         (image,) = engine.run(asked, outputs, seen.append).images
         shown = {one.preview.step: one.preview.image for one in seen if one.preview}

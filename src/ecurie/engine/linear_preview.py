@@ -41,7 +41,7 @@ def fit_linear_map(vae: AutoencoderKL) -> LinearMap | None:
     """Decodes PICTURES of SIDE×SIDE latents of unit variance, in float32, where the VAE is. None when what it
     makes of them is not finite.
 
-    At SDXL's size that takes 3 s on two CPU cores, where an image takes minutes.
+    At SDXL's size that takes a second on two CPU cores, where an image takes minutes.
     """
     place = next(vae.parameters()).device
     generator = torch.Generator().manual_seed(0)
