@@ -121,17 +121,17 @@ def listeners(server: Served) -> dict[str, list[float]]:
 
 async def _followed(server: Served, ids: Sequence[str], meanwhile: Callable[[], None]) -> list[float]:
     connected = [await _connect(server, job_id) for job_id in ids]
-    ends = asyncio.gather(*(_delay(reader) for reader in connected))
+    ends = asyncio.gather(*(_delay(reader) for reader, _ in connected))
     await asyncio.to_thread(meanwhile)
     return await asyncio.wait_for(ends, 600)
 
 
-async def _connect(server: Served, job_id: str) -> asyncio.StreamReader:
+async def _connect(server: Served, job_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Both are to be held: a writer that nobody holds closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"GET /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await writer.drain()
-    reader.writer = writer  # type: ignore[attr-defined]
-    return reader
+    return reader, writer
 
 
 async def _delay(reader: asyncio.StreamReader) -> float:

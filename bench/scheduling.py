@@ -109,8 +109,7 @@ class Queue:
             return None
         chosen = policy(seen, held, now)
         for job in seen:
-            if job.overtaken_at is None and job.place < chosen.place:
-                self._waiting[job.id] = replace(job, overtaken_at=now)
+            self._waiting[job.id] = job.passed_by(chosen, now)
         del self._waiting[chosen.id]
         self._served = max(self._served, chosen.turn)
         return chosen

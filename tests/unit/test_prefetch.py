@@ -42,11 +42,12 @@ def test_the_jobs_foreseen_are_those_chosen_one_after_the_other() -> None:
     waiting = [Waiting(f"{seq}", seq, seq % 2, "ab"[seq % 3 == 0], "xy"[seq % 5 == 0]) for seq in range(30)]
     held, left, chosen = Held("a", "x", 0.0), list(waiting), []
     while (one := choose(left, held, 100.0, 60.0)) is not None:
-        chosen.append(one)
+        chosen.append(one.id)
         left.remove(one)
         held = held.after(one.model, one.stack, 100.0)
-    assert foresee(waiting, Held("a", "x", 0.0), 100.0, 60.0, 5) == chosen[:5]
-    assert foresee(waiting, Held("a", "x", 0.0), 100.0, 60.0, 100) == chosen
+    for count in (5, 100):
+        foreseen = foresee(waiting, Held("a", "x", 0.0), 100.0, 60.0, count)
+        assert [job.id for job in foreseen] == chosen[:count]
 
 
 def test_looking_ahead_takes_nothing(store: JobStore) -> None:

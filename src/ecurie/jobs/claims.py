@@ -214,7 +214,7 @@ def _mark_overtaken(
     connection: sql.Connection, waiting: Sequence[Waiting], chosen: Waiting, now: float
 ) -> None:
     """Note, once, when jobs were overtaken first."""
-    overtaken = [job.seq for job in waiting if job.overtaken_at is None and job.place < chosen.place]
+    overtaken = [job.seq for job in waiting if job.passed_by(chosen, now) is not job]
     if overtaken:
         query = sql.update(jobs).where(jobs.c.seq.in_(overtaken), jobs.c.state == JobState.QUEUED)
         # The job is taken already. A mark that is not written now is at the next claim.

@@ -10,11 +10,11 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from statistics import median
 
-from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.schedule import Held, Waiting, choose, left_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def foresee(
         at, worker = heapq.heappop(free)
         chosen = choose(left, held[worker], at, max_overtake)
         assert chosen is not None
-        left = [_passed(job, chosen, at) for job in left if job is not chosen]
+        left = left_after(chosen, left, at)
         pace = measured.pace(chosen.model)
         switch = measured.switch(held[worker], chosen.model, chosen.stack)
         end = None if pace is None else at + switch + pace.of(steps[chosen.id])
@@ -196,9 +196,3 @@ def _free_at(times: Mapping[str, Times], job: Running | None, now: float) -> flo
         return now
     end = times[job.id].end
     return inf if end is None else end
-
-
-def _passed(job: Waiting, chosen: Waiting, now: float) -> Waiting:
-    """As the store marks it: an older job that `chosen` went before."""
-    older = job.overtaken_at is None and job.priority == chosen.priority and job.place < chosen.place
-    return replace(job, overtaken_at=now) if older else job

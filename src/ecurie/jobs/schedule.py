@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from ecurie.domain import GenerationRequest
 
@@ -28,6 +28,11 @@ class Waiting:
     def place(self) -> tuple[int, int]:
         """Its order among jobs of its priority."""
         return self.turn, self.seq
+
+    def passed_by(self, chosen: Waiting, now: float) -> Waiting:
+        """As it is once `chosen` was taken: marked, if that went before it for the first time."""
+        first_time = self.overtaken_at is None and self.priority == chosen.priority
+        return replace(self, overtaken_at=now) if first_time and self.place < chosen.place else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,18 @@ def choose(waiting: Sequence[Waiting], held: Held, now: float, max_overtake: flo
     return next((job for job in visited if job.stack == held.stack), first)
 
 
+def left_after(chosen: Waiting, waiting: Iterable[Waiting], now: float) -> list[Waiting]:
+    """What waits once `chosen` was taken from it."""
+    return [job.passed_by(chosen, now) for job in waiting if job is not chosen]
+
+
 def foresee(
     waiting: Sequence[Waiting], held: Held, now: float, max_overtake: float, count: int
 ) -> list[Waiting]:
     """The jobs that a worker which holds this would choose one after the other, if nothing else came."""
     left, found = list(waiting), list[Waiting]()
     while len(found) < count and (chosen := choose(left, held, now, max_overtake)) is not None:
-        left.remove(chosen)
+        left = left_after(chosen, left, now)
         found.append(chosen)
         held = held.after(chosen.model, chosen.stack, now)
     return found

@@ -7,7 +7,7 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecurie.jobs.schedule import Held, Waiting, choose
+from ecurie.jobs.schedule import Held, Waiting, choose, left_after
 from ecurie.jobs.turns import turns_from
 
 MODELS, STACKS = ("a", "b", "c"), ("", "s", "t")
@@ -150,13 +150,7 @@ def test_nobody_starves(jobs: list[Waiting], held: Held, max_overtake: float) ->
         chosen = choose(waiting, held, now, max_overtake)
         assert chosen is not None
         held = held.after(chosen.model, chosen.stack, now)
-        remaining = [
-            dataclasses.replace(job, overtaken_at=now)
-            if job.overtaken_at is None and job.place < chosen.place
-            else job
-            for job in waiting
-            if job is not chosen
-        ]
+        remaining = left_after(chosen, waiting, now)
     assert not mine & {job.id for job in remaining}
 
 
@@ -204,13 +198,7 @@ def test_one_job_does_not_wait_for_the_five_hundred_of_another_owner(
         chosen = choose(waiting, held, now, max_overtake)
         assert chosen is not None
         held = held.after(chosen.model, chosen.stack, now)
-        waiting = [
-            dataclasses.replace(other, overtaken_at=now)
-            if other.overtaken_at is None and other.place < chosen.place
-            else other
-            for other in waiting
-            if other is not chosen
-        ]
+        waiting = left_after(chosen, waiting, now)
         mine = next((other for other in waiting if other.id == mine.id), mine)
         now, before = now + 1, before + 1
     assert before <= 2 * max_overtake + 2
