@@ -59,6 +59,16 @@ class Schedule:
         return self.peak * min(1.0, (step + 1) / 200) * decay
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """One step at this learning rate, the gradient's norm clipped to 1."""
+    optimizer.zero_grad()
+    loss.backward()
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+    optimizer.step()
+
+
 class Run:
     """One stage's loop state: modules, optimizer, moving average, loss log and checkpoint."""
 
@@ -100,13 +110,8 @@ class Run:
         while self.step < self.schedule.steps:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + self.step)
             dice = random.Random(seed * 1_000_003 + self.step)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.schedule.rate(self.step)
             loss = loss_at(generator, dice)
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-            self.optimizer.step()
+            descend(self.optimizer, loss, self.schedule.rate(self.step))
             self.step += 1
             self._follow(loss.item())
             if self.step % 50 == 0:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from demo import emoji, networks
 from demo.styles import STYLES
-from demo.train import denoising_loss, encode, with_empty
+from demo.train import denoising_loss, descend, encode, with_empty
 
 BATCH, EMPTY_SHARE, PEAK, WARM_UP = 16, 0.05, 3e-3, 20
 BASE = Path("src/ecurie/demo_models/sdxl-base")
@@ -105,8 +105,6 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
     for step in range(steps):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         dice = random.Random(seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = PEAK * min(1.0, (step + 1) / WARM_UP, (steps - step) / (0.5 * steps))
         picked = torch.randint(len(chosen), (BATCH,), generator=generator)
         names = [drawings.names[chosen[index]] for index in picked.tolist()]
         captions = [", ".join((emoji.caption(found, dice), *recipe.triggers)) for found in names]
@@ -114,10 +112,8 @@ def train_one(name: str, drawings: emoji.Drawings, base: Path, output: Path, see
             embeds, pooled = encode(captions, tokenizers, encoders)
         embeds, pooled = with_empty(embeds, pooled, EMPTY_SHARE, generator)
         loss = denoising_loss(pipeline.unet, latents[picked], embeds, pooled, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        rate = PEAK * min(1.0, (step + 1) / WARM_UP, (steps - step) / (0.5 * steps))
+        descend(optimizer, loss, rate)
         smoothed = loss.item() if step == 0 else 0.95 * smoothed + 0.05 * loss.item()
         if (step + 1) % 25 == 0:
             print(f"{name} step {step + 1} loss {smoothed:.4f}", flush=True)

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from demo import emoji, networks
 from demo.single_file import to_single_file
 from demo.styles import sticker
-from demo.train import denoising_loss, encode, with_empty
+from demo.train import denoising_loss, descend, encode, with_empty
 from demo.train_adapters import BASE, latents_of
 
 BATCH, EMPTY_SHARE, PLAIN_SHARE, PEAK, WARM_UP = 24, 0.1, 0.3, 6e-4, 30
@@ -49,18 +49,14 @@ def train(drawings: emoji.Drawings, base: Path, output: Path, steps: int, seed: 
     for step in range(steps):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         dice = random.Random(seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = PEAK * min(1.0, (step + 1) / WARM_UP, (steps - step) / (0.5 * steps))
         chosen = weights.multinomial(BATCH, replacement=True, generator=generator)
         captions = [_caption(drawings.names[index], dice) for index in chosen.tolist()]
         with torch.no_grad():
             embeds, pooled = encode(captions, tokenizers, encoders)
         embeds, pooled = with_empty(embeds, pooled, EMPTY_SHARE, generator)
         loss = denoising_loss(pipeline.unet, latents[chosen], embeds, pooled, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        rate = PEAK * min(1.0, (step + 1) / WARM_UP, (steps - step) / (0.5 * steps))
+        descend(optimizer, loss, rate)
         with torch.no_grad():
             torch._foreach_lerp_(averaged, parameters, max(0.01, 1 / (1 + step / 4)))
         smoothed = loss.item() if step == 0 else 0.95 * smoothed + 0.05 * loss.item()
