@@ -20,7 +20,7 @@ from statistics import mean
 from bench.full_size import make_checkpoint, make_lora
 from bench.sides import in_own_process
 from ecurie.catalog.sources import DEMO_MODELS
-from ecurie.domain import Job
+from ecurie.domain import LOCAL, Job
 
 MODULE = "bench.prefetch"
 ROUNDS, ADAPTERS = 2, 2
@@ -64,7 +64,8 @@ def run(prefetch: str, folder: Path) -> dict[str, float]:
         service = make_service(settings, store, make_doorbell(settings))
         loras = [{"name": f"lora-{number}", "weight": 0.5} for number in range(ADAPTERS)]
         first, following = (
-            service.submit(GenerateBody.model_validate(body)).id for body in (FIRST, NEXT | {"loras": loras})
+            service.submit(GenerateBody.model_validate(body), LOCAL).id
+            for body in (FIRST, NEXT | {"loras": loras})
         )
         # The adapters were hashed when the job was sent; the checkpoint's hashes are as after its first use.
         _hash(folder)

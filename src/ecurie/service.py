@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import GenerationRequest, Job, JobState, PictureUse, Priority
-from ecurie.errors import UnknownOutput
+from ecurie.domain import Caller, GenerationRequest, Job, JobState, PictureUse, Priority, Role
+from ecurie.errors import UnknownJob, UnknownOutput
 from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
@@ -60,16 +60,16 @@ class Service:
         self._doorbell = doorbell
         self.outputs, self._limits = outputs, limits
 
-    def submit(self, body: GenerateBody, owner: str = "") -> Job:
+    def submit(self, body: GenerateBody, caller: Caller) -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
 
         A job that needs files which its worker must download is checked by what the catalogue says.
 
         The queue is fair among owners. Raises RequestError, QueueFull or StorageFull.
         """
-        return self._queue(self.resolve(body), Priority.named(body.priority), owner)
+        return self._queue(self.resolve(body), Priority.named(body.priority), caller)
 
-    def replay(self, content: bytes, owner: str = "") -> Job:
+    def replay(self, content: bytes, caller: Caller) -> Job:
         """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
         or the JSON of a manifest.
 
@@ -81,15 +81,15 @@ class Service:
         request = replay(
             manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content
         )
-        return self._queue(request, Priority.NORMAL, owner)
+        return self._queue(request, Priority.NORMAL, caller)
 
-    def _queue(self, request: GenerationRequest, priority: Priority, owner: str) -> Job:
+    def _queue(self, request: GenerationRequest, priority: Priority, caller: Caller) -> Job:
         job = self.store.add(
             request,
             priority=priority,
             stack=stack_of(request),
             max_queue=self._limits.max_queue,
-            owner=owner,
+            owner=caller.owner,
         )
         self._doorbell.ring([Ring(job.id, request.model)])
         return job
@@ -102,27 +102,36 @@ class Service:
         """What the prompts of a request become. Raises RequestError."""
         return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
 
-    def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, owner: str) -> None:
+    def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, caller: Caller) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
         limit = self._limits.max_queue
-        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=owner, sweep=sweep)
+        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
         self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
-    def job(self, job_id: str) -> Job:
-        return self.store.get(job_id)
+    def job(self, job_id: str, caller: Caller) -> Job:
+        """Raises UnknownJob, also for a job that is not the caller's."""
+        job = self.store.get(job_id)
+        if not caller.may_use(job.owner):
+            raise UnknownJob(f"there is no job '{job_id}'")
+        return job
 
-    def jobs(self, limit: int, state: JobState | None) -> list[Job]:
-        return self.store.latest(limit, state)
+    def jobs(self, limit: int, state: JobState | None, caller: Caller) -> list[Job]:
+        """The newest that the caller may see."""
+        everybody = caller.role is Role.ADMIN
+        return self.store.latest(limit, state, None if everybody else caller.owner)
 
     def changed_of(self, known: Sequence[Job]) -> list[Job]:
         """Those of these jobs that changed, as they are now."""
         return self.store.changed_of(known)
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str, caller: Caller) -> Job:
+        """Raises UnknownJob or JobFinished."""
+        self.job(job_id, caller)
         return self.store.cancel(job_id)
 
-    def set_priority(self, job_id: str, priority: Priority) -> Job:
+    def set_priority(self, job_id: str, priority: Priority, caller: Caller) -> Job:
         """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
+        self.job(job_id, caller)
         return self.store.set_priority(job_id, priority)
 
     def workers(self) -> list[WorkerRow]:
@@ -144,9 +153,9 @@ class Service:
             # Those used since the first look count as used: their jobs may be too new to be seen.
             self.pictures.remove_all((old - needed).intersection(self.pictures.older_than(days)))
 
-    def manifests(self, job_id: str) -> list[Manifest]:
+    def manifests(self, job_id: str, caller: Caller) -> list[Manifest]:
         """Of the images of a job, also where they are not told in the images. Raises UnknownJob."""
-        job = self.store.get(job_id)
+        job = self.job(job_id, caller)
         if job.result is None:
             return []
         setup = job.result.setup

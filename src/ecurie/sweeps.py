@@ -13,8 +13,8 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ecurie.domain import GenerationRequest, Job, JobState, Priority
-from ecurie.errors import JobFinished, RequestError
+from ecurie.domain import Caller, GenerationRequest, Job, JobState, Priority
+from ecurie.errors import JobFinished, RequestError, UnknownSweep
 from ecurie.images.grid import Tile, draw_grid
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import New
@@ -60,7 +60,7 @@ class Sweeps:
     def __init__(self, service: Service):
         self._service, self._store = service, SweepStore(service.store.database)
 
-    def submit(self, body: SweepBody, owner: str = "") -> Sweep:
+    def submit(self, body: SweepBody, caller: Caller) -> Sweep:
         """Check every cell, then queue them all, or none.
 
         Raises RequestError naming the first cell that cannot be made, QueueFull or StorageFull.
@@ -70,7 +70,7 @@ class Sweeps:
         stored = self._store.add(settled.model_dump_json(exclude_unset=True))
         new = [New(found, stack_of(found), cell.number) for cell, found in switching_least(resolved)]
         try:
-            self._service.submit_cells(new, stored.id, Priority.named(body.priority), owner)
+            self._service.submit_cells(new, stored.id, Priority.named(body.priority), caller)
         except BaseException:
             self._store.remove(stored.id)
             raise
@@ -83,18 +83,21 @@ class Sweeps:
             error.args = (f"the cell {cell.label}: {error}",)
             raise
 
-    def get(self, sweep_id: str) -> Sweep:
-        """Raises UnknownSweep."""
-        return self._whole(self._store.get(sweep_id))
+    def get(self, sweep_id: str, caller: Caller) -> Sweep:
+        """Raises UnknownSweep, also for one that is not the caller's."""
+        sweep = self._whole(self._store.get(sweep_id))
+        if not all(caller.may_use(job.owner) for job in sweep.jobs):
+            raise UnknownSweep(f"there is no sweep '{sweep_id}'")
+        return sweep
 
-    def cancel(self, sweep_id: str) -> Sweep:
+    def cancel(self, sweep_id: str, caller: Caller) -> Sweep:
         """Cancel the cells that have not ended. Raises UnknownSweep."""
-        for job in self.get(sweep_id).jobs:
+        for job in self.get(sweep_id, caller).jobs:
             try:
-                self._service.cancel(job.id)
+                self._service.cancel(job.id, caller)
             except JobFinished:
                 continue
-        return self.get(sweep_id)
+        return self.get(sweep_id, caller)
 
     def _whole(self, stored: StoredSweep) -> Sweep:
         body = SweepBody.model_validate_json(stored.definition)

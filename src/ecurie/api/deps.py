@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ecurie.api.following import Following
+from ecurie.domain import Caller
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 
@@ -27,6 +28,13 @@ async def get_following(request: Request) -> Following:
     return following
 
 
+async def get_caller(request: Request) -> Caller:
+    """Whom the guard has let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
 FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]

@@ -1,11 +1,16 @@
-"""Errors as RFC 9457 problem documents: the one place where they meet HTTP."""
+"""Errors as answers: the one place where they meet HTTP.
+
+Each becomes a problem document (RFC 9457); below the paths of SHAPES it is then told as clients of another
+interface read it.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -32,8 +37,14 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def problem(error: EcurieError) -> ProblemResponse:
-    content = Problem(
+Shape = Callable[[Problem], JSONResponse]
+SHAPES: dict[str, Shape] = {}
+"""By the beginning of the path."""
+
+
+def answer_to(error: EcurieError, path: str) -> Response:
+    """What a client of this path gets."""
+    told = Problem(
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
@@ -41,11 +52,22 @@ def problem(error: EcurieError) -> ProblemResponse:
         code=error.code,
         field=getattr(error, "field", None),
         remedy=error.remedy,
-    ).model_dump(exclude_none=True)
+    )
     headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return ProblemResponse(content, status_code=error.status, headers=headers)
+    return _shaped(told, path, headers)
+
+
+def _shaped(told: Problem, path: str, headers: Mapping[str, str] | None) -> Response:
+    shape = next((shape for start, shape in SHAPES.items() if path.startswith(start)), _document)
+    answer = shape(told)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _document(told: Problem) -> JSONResponse:
+    return ProblemResponse(told.model_dump(exclude_none=True), told.status)
 
 
 def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
@@ -72,28 +94,29 @@ def _shortened(value: object) -> str:
 
 def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(EcurieError)
-    async def known(_request: Request, error: EcurieError) -> ProblemResponse:
-        return problem(error)
+    async def known(request: Request, error: EcurieError) -> Response:
+        return answer_to(error, request.scope["path"])
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> ProblemResponse:
-        return problem(from_validation(list(error.errors())))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer_to(from_validation(list(error.errors())), request.scope["path"])
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> ProblemResponse:
-        content = Problem(
+    async def http(request: Request, error: HTTPException) -> Response:
+        told = Problem(
             type="about:blank",
             title=str(error.detail),
             status=error.status_code,
             detail=str(error.detail),
             code=f"http-{error.status_code}",
-        ).model_dump(exclude_none=True)
-        return ProblemResponse(content, status_code=error.status_code, headers=error.headers)
+        )
+        return _shaped(told, request.scope["path"], error.headers)
 
     @app.exception_handler(Exception)
-    async def unexpected(_request: Request, error: Exception) -> ProblemResponse:
+    async def unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected error", exc_info=error)
-        return problem(EcurieError("an unexpected error happened; the server's log has the details"))
+        told = EcurieError("an unexpected error happened; the server's log has the details")
+        return answer_to(told, request.scope["path"])
 
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecurie.api.errors import problem
+from ecurie.api.errors import answer_to
+from ecurie.domain import LOCAL
 from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -58,8 +59,9 @@ class Guard:
             if "transfer-encoding" in headers:
                 receive = await _read_whole(receive, most)
         except EcurieError as error:
-            await problem(error)(scope, receive, send)
+            await answer_to(error, scope["path"])(scope, receive, send)
             return
+        scope.setdefault("state", {})["caller"] = LOCAL
         self._accept_plain_curl(scope, headers)
         await self._app(scope, receive, _with_safe_headers(send))
 

@@ -1,5 +1,6 @@
 """The frozen types that flow through Écurie, from a checked request to its result."""
 
+from ecurie.domain.callers import LOCAL, Caller, Role
 from ecurie.domain.jobs import (
     FINAL_STATES,
     HELD_STATES,
@@ -43,10 +44,12 @@ from ecurie.domain.results import (
 __all__ = [
     "FINAL_STATES",
     "HELD_STATES",
+    "LOCAL",
     "SEED_LIMIT",
     "Acceleration",
     "AdapterReport",
     "AdapterUse",
+    "Caller",
     "Difference",
     "EmbeddingReport",
     "EmbeddingUse",
@@ -68,6 +71,7 @@ __all__ = [
     "PriorityName",
     "Progress",
     "Replay",
+    "Role",
     "Setup",
     "StackReport",
     "Syntax",

@@ -102,3 +102,4 @@ class Job:
     progress: Progress = field(default_factory=lambda: Progress("queued", 0, 0))
     result: JobResult | None = None
     failure: JobFailure | None = None
+    owner: str = ""

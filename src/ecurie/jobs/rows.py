@@ -35,6 +35,7 @@ def to_job(row: Any, position: int | None) -> Job:
         progress=Progress(row["phase"], row["step"], row["total"], row["bytes_done"], row["bytes_total"]),
         result=row["result"] and RESULT.validate_json(row["result"]),
         failure=row["failure"] and FAILURE.validate_json(row["failure"]),
+        owner=row["owner"],
     )
 
 

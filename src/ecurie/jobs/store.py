@@ -103,9 +103,11 @@ class JobStore:
             raise UnknownJob(f"there is no job '{job_id}'")
         return found[0]
 
-    def latest(self, limit: int, state: JobState | None) -> list[Job]:
-        """The newest jobs first."""
+    def latest(self, limit: int, state: JobState | None, owner: str | None = None) -> list[Job]:
+        """The newest jobs first; `owner`: only of this one."""
         query = WHOLE.order_by(jobs.c.seq.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
         return self._read(query if state is None else query.where(jobs.c.state == state))
 
     def changed_of(self, known: Sequence[Job]) -> list[Job]:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.domain import JobState
+from ecurie.domain import LOCAL, JobState
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
@@ -174,7 +174,7 @@ def test_a_picture_that_a_job_waits_for_outlives_its_days(client: TestClient, se
     service.remove_old_pictures(1e-9)
     assert client.get(f"/images/{used}").status_code == 200
     assert client.get(f"/images/{unused}").status_code == 404
-    assert service.cancel(job).state is JobState.CANCELLED
+    assert service.cancel(job, LOCAL).state is JobState.CANCELLED
     service.remove_old_pictures(1e-9)
     assert client.get(f"/images/{used}").status_code == 404
 

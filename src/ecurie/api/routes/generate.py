@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import FollowingDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.stored_files import Served, file_answer
 from ecurie.domain import Job
@@ -46,13 +46,14 @@ async def wanted_wait(
 async def generate(
     body: GenerateBody,
     service: ServiceDep,
+    caller: CallerDep,
     following: FollowingDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
     response: Response,
 ) -> schemas.JobOut:
     """Queue a generation; 202 with its id, or 200 with the ended job when it ends within the wait."""
-    job = await run_in_threadpool(service.submit, body)
+    job = await run_in_threadpool(service.submit, body, caller)
     return await answer(job, following, wait, request, response)
 
 

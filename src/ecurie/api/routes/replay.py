@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from ecurie.api import schemas
-from ecurie.api.deps import FollowingDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 
@@ -29,6 +29,7 @@ BODY = {
 )
 async def replay(
     service: ServiceDep,
+    caller: CallerDep,
     following: FollowingDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
@@ -36,5 +37,5 @@ async def replay(
 ) -> schemas.JobOut:
     """Queue an image's generation once more; the ended job tells how the new one compares with it."""
     content = await sent_file(request)
-    job = await run_in_threadpool(service.replay, content)
+    job = await run_in_threadpool(service.replay, content, caller)
     return await answer(job, following, wait, request, response)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from ecurie.api import sweep_schemas
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import CallerDep, ServiceDep
 from ecurie.api.schemas import image_out
 from ecurie.domain import Job
 from ecurie.errors import UnknownOutput
@@ -28,22 +28,24 @@ SweepsDep = Annotated[Sweeps, Depends(get_sweeps)]
 
 
 @router.post("/sweeps", status_code=202)
-def submit_sweep(body: SweepBody, sweeps: SweepsDep, response: Response) -> sweep_schemas.SweepOut:
+def submit_sweep(
+    body: SweepBody, sweeps: SweepsDep, caller: CallerDep, response: Response
+) -> sweep_schemas.SweepOut:
     """Queue one job for each cell, all or none, in the order that switches least."""
-    sweep = sweeps.submit(body)
+    sweep = sweeps.submit(body, caller)
     response.headers["Location"] = f"/sweeps/{sweep.id}"
     return sweep_schemas.sweep_out(sweep)
 
 
 @router.get("/sweeps/{sweep_id}")
-def get_sweep(sweep_id: str, sweeps: SweepsDep) -> sweep_schemas.SweepOut:
-    return sweep_schemas.sweep_out(sweeps.get(sweep_id))
+def get_sweep(sweep_id: str, sweeps: SweepsDep, caller: CallerDep) -> sweep_schemas.SweepOut:
+    return sweep_schemas.sweep_out(sweeps.get(sweep_id, caller))
 
 
 @router.delete("/sweeps/{sweep_id}")
-def cancel_sweep(sweep_id: str, sweeps: SweepsDep) -> sweep_schemas.SweepOut:
+def cancel_sweep(sweep_id: str, sweeps: SweepsDep, caller: CallerDep) -> sweep_schemas.SweepOut:
     """Cancel the cells that have not ended."""
-    return sweep_schemas.sweep_out(sweeps.cancel(sweep_id))
+    return sweep_schemas.sweep_out(sweeps.cancel(sweep_id, caller))
 
 
 @router.get(
@@ -51,9 +53,9 @@ def cancel_sweep(sweep_id: str, sweeps: SweepsDep) -> sweep_schemas.SweepOut:
     response_class=Response,
     responses={200: {"content": {"image/png": {}}, "description": "The grid as it is now"}},
 )
-def sweep_grid(sweep_id: str, sweeps: SweepsDep, service: ServiceDep) -> Response:
+def sweep_grid(sweep_id: str, sweeps: SweepsDep, caller: CallerDep, service: ServiceDep) -> Response:
     """A PNG of the labelled grid; cells without a picture say why. What made each cell is inside."""
-    sweep = sweeps.get(sweep_id)
+    sweep = sweeps.get(sweep_id, caller)
     picture, text = draw_sweep(sweep.body, [_cell_picture(job, service) for job in sweep.jobs])
     content = io.BytesIO()
     picture.save(content, format="PNG", pnginfo=text)
