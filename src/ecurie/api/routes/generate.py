@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.stored_files import Served, file_answer
+from ecurie.api.waiting import until_end
 from ecurie.domain import Job
 from ecurie.images.formats import format_of
 from ecurie.requests.body import GenerateBody
@@ -62,21 +62,11 @@ async def answer(
 ) -> schemas.JobOut:
     """200 with the ended job if it ends within the wait, else as the route says."""
     if wait > 0:
-        job = await _wait_for_end(following, job, wait, request)
+        job = await until_end(job, following, wait, request)
     response.headers["Location"] = f"/jobs/{job.id}"
     if job.state.ended:
         response.status_code = 200
     return schemas.job_out(job)
-
-
-async def _wait_for_end(following: Following, job: Job, seconds: float, request: Request) -> Job:
-    """The job as it is at its end, after `seconds`, or when the client leaves or the server stops."""
-    deadline = time.monotonic() + seconds
-    while not job.state.ended and time.monotonic() < deadline:
-        if request.app.state.stopping() or await request.is_disconnected():
-            break
-        job = await following.again(job)
-    return job
 
 
 @router.get("/outputs/{filename}", response_class=StreamingResponse)
