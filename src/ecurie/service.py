@@ -29,6 +29,7 @@ from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
+from ecurie.spans import span
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -84,13 +85,14 @@ class Service:
         return self._queue(request, Priority.NORMAL, caller)
 
     def _queue(self, request: GenerationRequest, priority: Priority, caller: Caller) -> Job:
-        job = self.store.add(
-            request,
-            priority=priority,
-            stack=stack_of(request),
-            max_queue=self._limits.max_queue,
-            owner=caller.owner,
-        )
+        with span("submit", model=request.model):
+            job = self.store.add(
+                request,
+                priority=priority,
+                stack=stack_of(request),
+                max_queue=self._limits.max_queue,
+                owner=caller.owner,
+            )
         self._doorbell.ring([Ring(job.id, request.model)])
         return job
 
@@ -105,7 +107,8 @@ class Service:
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, caller: Caller) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
         limit = self._limits.max_queue
-        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
+        with span("submit", sweep=sweep):
+            ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
         self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str, caller: Caller) -> Job:

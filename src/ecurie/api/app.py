@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.exposition import Exposition
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
-from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
+from ecurie.api.observer import Observer
+from ecurie.api.request_figures import RequestFigures
+from ecurie.api.routes import catalogue, generate, jobs, metrics, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
+
+if TYPE_CHECKING:
+    from ecurie.telemetry import Tracing
 
 
 def create_app(
@@ -27,6 +34,8 @@ def create_app(
     api_key: str | None,
     max_body_bytes: int,
     max_upload_bytes: int,
+    access_log: bool = False,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     app = FastAPI(
         title="Écurie",
@@ -41,8 +50,10 @@ def create_app(
     app.state.following = Following(service.changed_of)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
+    requests = RequestFigures()
+    app.state.figures = Exposition(requests, service)
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, metrics):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,
@@ -52,4 +63,6 @@ def create_app(
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
     )
+    # Last, so it is outermost: what the guard refuses is seen too.
+    app.add_middleware(Observer, figures=requests, access_log=access_log, tracing=tracing)
     return app

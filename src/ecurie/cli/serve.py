@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -18,6 +19,8 @@ from ecurie.errors import DataFolderInUse, PortInUse, SettingsError
 
 if TYPE_CHECKING:
     from ecurie.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -98,17 +101,24 @@ def serve(
         str | None, typer.Option(help="Address of S3-compatible storage [that of AWS].")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
+    log_prompts: Annotated[bool | None, typer.Option("--log-prompts", help="Prompts into the log.")] = None,
+    access_log: Annotated[bool | None, typer.Option("--access-log", help="Requests into the log.")] = None,
+    otlp_endpoint: Annotated[
+        str | None, typer.Option(help="OpenTelemetry collector for traces: http://HOST:4318.")
+    ] = None,
 ) -> None:
     """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
-    from ecurie.bootstrap import configure_logging, make_data_dir
+    from ecurie.bootstrap import make_data_dir
     from ecurie.locks import ProcessLock
+    from ecurie.logs import configure_logging
     from ecurie.settings import load_settings
 
     settings = load_settings(**flags_given)
     settings.check_bind()
     settings.check_reach()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
     if not lock.acquire():
@@ -146,6 +156,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         make_retention,
         make_service,
         make_store,
+        make_tracing,
         preloaded,
         prepare_storage,
         worker_environments,
@@ -157,7 +168,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     prepare_storage(settings)
     store = make_store(settings)
-    doorbell = make_doorbell(settings)
+    doorbell, tracing = make_doorbell(settings), make_tracing(settings, "ecurie")
     service = make_service(settings, store, doorbell)
     retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
@@ -190,6 +201,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
+        access_log=settings.access_log,
+        tracing=tracing,
     )
 
     class Server(uvicorn.Server):
@@ -199,29 +212,47 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
             supervisor.begin_stop()
             super().handle_exit(sig, frame)
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    config = uvicorn.Config(
+        app,
+        # Its records go where all others go.
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
     server = Server(config)
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
     retention.start()
-    print(_welcome(settings), file=sys.stderr, flush=True)
+    _welcome(settings)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
-        print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
+        log.info("stopping: the running job finishes or goes back to the queue")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         retention.stop()
         supervisor.stop()
         doorbell.close()
         store.close()
+        if tracing is not None:
+            tracing.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
 
 
-def _welcome(settings: Settings) -> str:
+def _welcome(settings: Settings) -> None:
+    """For people; where records are for programs, nothing else is written among them."""
+    if settings.log_format == "json":
+        log.info("serving on %s, port %d", settings.host, settings.port)
+    else:
+        print(_how_to_try(settings), file=sys.stderr, flush=True)
+
+
+def _how_to_try(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'

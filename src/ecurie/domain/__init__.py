@@ -40,11 +40,13 @@ from ecurie.domain.results import (
     Timings,
     Unmatched,
 )
+from ecurie.domain.runs import NOTHING_SEEN, Seen
 
 __all__ = [
     "FINAL_STATES",
     "HELD_STATES",
     "LOCAL",
+    "NOTHING_SEEN",
     "SEED_LIMIT",
     "Acceleration",
     "AdapterReport",
@@ -72,6 +74,7 @@ __all__ = [
     "Progress",
     "Replay",
     "Role",
+    "Seen",
     "Setup",
     "StackReport",
     "Syntax",

@@ -1,4 +1,4 @@
-"""The tables of jobs, previews, sweeps and workers. What a scheduler must see is in columns, what only people
+"""The tables of jobs and what belongs to them. What a scheduler must see is in columns, what only people
 read is JSON."""
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ jobs = Table(
     Column("owner", String(64), nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Column("traceparent", String(60)),
     Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
@@ -99,4 +100,12 @@ workers = Table(
     Column("memory", Text, nullable=False),
     Column("on_disk", Text, nullable=False),
     Column("rung_for", Text),
+)
+
+figures = Table(
+    "figures",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("labels", String(300), primary_key=True),
+    Column("value", Float(53), nullable=False),
 )
