@@ -36,8 +36,10 @@ _subject: ContextVar[_Subject] = ContextVar("subject", default=_Subject())  # no
 def about(*, hidden: tuple[str, ...] = (), **fields: str) -> Iterator[None]:
     """Records within carry these fields, and show none of the `hidden` texts."""
     before = _subject.get()
-    longest_first = sorted((text for text in hidden if len(text) >= SHORTEST_HIDDEN), key=len, reverse=True)
-    token = _subject.set(replace(before, fields=before.fields | fields, hidden=tuple(longest_first)))
+    # Their lines too: a traceback is written line by line.
+    texts = {part for text in hidden for part in (text, *text.splitlines()) if len(part) >= SHORTEST_HIDDEN}
+    longest_first = tuple(sorted(texts, key=len, reverse=True))
+    token = _subject.set(replace(before, fields=before.fields | fields, hidden=longest_first))
     try:
         yield
     finally:

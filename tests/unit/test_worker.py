@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sql
 from PIL import Image
 
-from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
+from ecurie.domain import GenerationRequest, JobResult, JobState, Progress, Seen
 from ecurie.engine.engine import Engine
 from ecurie.errors import JobCancelled, StorageFull
 from ecurie.images.files import OutputFolder
@@ -222,8 +222,8 @@ def test_a_commit_whose_answer_was_lost_is_repeated_and_keeps_its_images(
     """As when PostgreSQL is killed between its commit and its answer."""
     succeed, answers = store.claims.succeed, iter([False, True])
 
-    def lose_the_answer(claim: Claim, result: JobResult) -> None:
-        succeed(claim, result)
+    def lose_the_answer(claim: Claim, result: JobResult, seen: Seen) -> None:
+        succeed(claim, result, seen)
         if not next(answers):
             raise FULL
 

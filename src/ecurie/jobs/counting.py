@@ -22,11 +22,15 @@ class Counts:
         self.values: defaultdict[Series, float] = defaultdict(float)
 
     def add(self, measure: Measure, *labels: str, amount: float = 1.0) -> None:
-        self.values[measure.name, json.dumps(labels)] += amount
+        self.values[measure.name, _written(*labels)] += amount
 
     def observe(self, measure: Measure, *labels: str, value: float) -> None:
-        self.values[f"{measure.name}_sum", json.dumps(labels)] += value
-        self.values[f"{measure.name}_bucket", json.dumps((*labels, bucket_of(measure, value)))] += 1
+        self.values[f"{measure.name}_sum", _written(*labels)] += value
+        self.values[f"{measure.name}_bucket", _written(*labels, bucket_of(measure, value))] += 1
+
+
+def _written(*labels: str) -> str:
+    return json.dumps(labels, ensure_ascii=False)
 
 
 def bucket_of(measure: Measure, value: float) -> str:

@@ -52,8 +52,9 @@ class Leases:
             return [HeldJob(*row) for row in connection.execute(query)]
 
     def reap(self, held: HeldJob, max_attempts: int, *, silent: bool = False) -> bool:
-        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough. `silent`: the
-        worker may live, but its lease has ended.
+        """Take a job from a dead worker: queue it again, or end it if asked for or tried enough.
+
+        `silent`: the worker may live, but its lease has ended.
 
         False when the job is no longer in these hands, so that nothing was changed.
         """

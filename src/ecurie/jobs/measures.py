@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecurie import errors
 from ecurie.domain import FINAL_STATES, Priority
 
 SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 LONG = (0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 OUTCOMES = tuple(sorted(state.value for state in FINAL_STATES))
 SWITCHES = ("model", "stack", "none")
+STEPS = ("all-resident", "text-to-host", "vae-tiled", "model-offload", "sequential-offload")
+"""Of the memory ladder (`engine.memory.Step`)."""
+FAULTS = tuple(
+    error.code
+    for error in (
+        *(errors.DownloadFailed, errors.StorageFull, errors.StorageUnavailable, errors.WeightsDrifted),
+        *(errors.WorkerDied, errors.OutOfMemory, errors.ImageNotFinite, errors.GenerationFailed),
+    )
+)
+"""Codes of what is not the client's mistake."""
 PHASES = ("prepare", "encode", "denoise", "decode", "save")
 
 
@@ -30,7 +41,12 @@ class Measure:
 
 
 FINISHED = Measure("ecurie_jobs_finished_total", "Jobs that ended, by how.", ("model", "outcome"))
-FAILED = Measure("ecurie_jobs_failed_total", "Failed jobs, by the code of their error.", ("code",))
+FAILED = Measure(
+    "ecurie_jobs_failed_total",
+    "Failed jobs, by the code of their error.",
+    ("code",),
+    values=FAULTS,
+)
 IMAGES = Measure("ecurie_images_total", "Finished images.", ("model",))
 RETURNED = Measure(
     "ecurie_job_runs_returned_total",
@@ -80,9 +96,17 @@ MODELS = Measure(
     ("result",),
     values=("hit", "miss"),
 )
-LADDER = Measure("ecurie_memory_step_jobs_total", "Succeeded jobs, by step of the memory ladder.", ("step",))
+LADDER = Measure(
+    "ecurie_memory_step_jobs_total",
+    "Succeeded jobs, by step of the memory ladder.",
+    ("step",),
+    values=STEPS,
+)
 MEMORY_OUT = Measure(
-    "ecurie_out_of_memory_total", "Times that memory ran out, by step of the memory ladder.", ("step",)
+    "ecurie_out_of_memory_total",
+    "Times that memory ran out, by step of the memory ladder.",
+    ("step",),
+    values=STEPS,
 )
 DOWNLOADED = Measure("ecurie_downloaded_bytes_total", "Bytes of models and adapters that jobs downloaded.")
 PREVIEWS = Measure("ecurie_previews_total", "Pictures of jobs on their way.")

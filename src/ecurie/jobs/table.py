@@ -106,6 +106,6 @@ figures = Table(
     "figures",
     metadata,
     Column("name", String(80), primary_key=True),
-    Column("labels", String(300), primary_key=True),
+    Column("labels", String(500), primary_key=True),
     Column("value", Float(53), nullable=False),
 )

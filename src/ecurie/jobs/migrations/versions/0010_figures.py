@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "figures",
         sql.Column("name", sql.String(80), primary_key=True),
-        sql.Column("labels", sql.String(300), primary_key=True),
+        sql.Column("labels", sql.String(500), primary_key=True),
         sql.Column("value", sql.Float(53), nullable=False),
     )
     op.add_column("jobs", sql.Column("traceparent", sql.String(60)))
