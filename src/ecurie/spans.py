@@ -20,8 +20,8 @@ _tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
 
 
 @contextmanager
-def traced_by(tracer: Tracer) -> Iterator[None]:
-    """What is done within is traced."""
+def traced_by(tracer: Tracer | None) -> Iterator[None]:
+    """What is done within is traced, if there is one that does."""
     token = _tracer.set(tracer)
     try:
         yield

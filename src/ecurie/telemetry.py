@@ -1,4 +1,7 @@
-"""Traces by OpenTelemetry, sent to a collector by OTLP over HTTP. Imported only where one is named."""
+"""Traces by OpenTelemetry, sent to a collector by OTLP over HTTP. Imported only where one is named.
+
+`provider` is for FastAPI, which makes the spans of requests itself.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from contextlib import contextmanager
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import ecurie
@@ -28,31 +31,21 @@ class Tracing:
         own = {"service.name": service, "service.version": ecurie.__version__, **_named_ours(attributes)}
         # What the environment says (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES) goes before our own.
         resource = Resource.create(own).merge(OTELResourceDetector().detect())
-        self._provider = TracerProvider(resource=resource)
+        self.provider = TracerProvider(resource=resource)
         address = None if endpoint is None else f"{endpoint.rstrip('/')}/v1/traces"
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
-        self._tracer = self._provider.get_tracer("ecurie", ecurie.__version__)
+        self.provider.add_span_processor(_NoQuery())
+        self.provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
+        self._tracer = self.provider.get_tracer("ecurie", ecurie.__version__)
 
     def close(self) -> None:
         """Send what was not sent yet."""
-        self._provider.shutdown()
+        self.provider.shutdown()
 
     @contextmanager
     def span(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
         """Within the one that is open; an error that leaves it is told."""
         with self._tracer.start_as_current_span(name, attributes=_named_ours(attributes)):
             yield
-
-    @contextmanager
-    def request(self, method: str, headers: Mapping[str, str]) -> Iterator[Span]:
-        """Of an HTTP request, in the trace that the client names."""
-        with self._tracer.start_as_current_span(
-            method,
-            context=W3C.extract(headers),
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": method},
-        ) as opened:
-            yield opened
 
     def traceparent(self) -> str:
         carrier: dict[str, str] = {}
@@ -79,6 +72,14 @@ class Tracing:
         if failed:
             whole.set_status(Status(StatusCode.ERROR))
         whole.end(_nanoseconds(ended))
+
+
+class _NoQuery(SpanProcessor):
+    """What stands behind the `?` of a request may be words of a prompt, or a signature."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if "url.query" in (span.attributes or {}):
+            span.set_attribute("url.query", "REDACTED")
 
 
 def _named_ours(attributes: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
@@ -22,6 +23,9 @@ from ecurie.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from ecurie.telemetry import Tracing
+
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
 
 
 def create_app(
@@ -45,6 +49,7 @@ def create_app(
         # The usual documentation pages load their scripts from elsewhere; this server asks nothing of others.
         docs_url=None,
         redoc_url=None,
+        telemetry=_telemetry(tracing),
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.following = Following(service.changed_of)
@@ -66,3 +71,17 @@ def create_app(
     # Last, so it is outermost: what the guard refuses is seen too.
     app.add_middleware(Observer, figures=requests, access_log=access_log, tracing=tracing)
     return app
+
+
+def _telemetry(tracing: Tracing | None) -> TelemetryConfig:
+    """Of FastAPI's own: spans of requests where they are wanted, and nothing else, whatever the environment
+    says: its log records of errors may hold prompts."""
+    return {
+        "tracing": tracing is not None,
+        "tracer_provider": None if tracing is None else tracing.provider,
+        "exclude": lambda scope: scope["path"] in UNTRACED,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }

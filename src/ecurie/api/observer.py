@@ -1,35 +1,24 @@
-"""Looks at every request from outside all else: figures, the access log, and a span."""
+"""Looks at every request from outside all else: for figures, the access log, and what traces it."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecurie.api.request_figures import RequestFigures
-from ecurie.spans import traced_by
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-    from ecurie.telemetry import Tracing
+from ecurie.spans import Tracer, traced_by
 
 log = logging.getLogger(__name__)
 NO_ROUTE = "none"
-UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines."""
 EVENTS = b"text/event-stream"
 
 
 class Observer:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, figures: RequestFigures, access_log: bool, tracing: Tracing | None):
+    def __init__(self, app: ASGIApp, *, figures: RequestFigures, access_log: bool, tracing: Tracer | None):
         self._app, self._figures, self._tracing = app, figures, tracing
         self._access_log = access_log
 
@@ -47,7 +36,7 @@ class Observer:
             await send(message)
 
         try:
-            async with self._traced(scope, seen):
+            with traced_by(self._tracing):
                 await self._app(scope, receive, sending)
         finally:
             if seen.events:
@@ -59,17 +48,6 @@ class Observer:
         self._figures.count(method, route, seen.status, seen.seconds)
         if self._access_log:
             log.info("%s %s: %d in %.3f s", method, route, seen.status, seen.seconds)
-
-    @asynccontextmanager
-    async def _traced(self, scope: Scope, seen: _Seen) -> AsyncIterator[None]:
-        if self._tracing is None or scope["path"] in UNTRACED:
-            yield
-            return
-        with self._tracing.request(scope["method"], Headers(scope=scope)) as span, traced_by(self._tracing):
-            try:
-                yield
-            finally:
-                _name(span, scope, seen)
 
 
 class _Seen:
@@ -94,10 +72,3 @@ def route_of(scope: Scope) -> str:
     """Of a request that was answered, as the code writes it (`/jobs/{job_id}`)."""
     path = getattr(scope.get("route"), "path", None)
     return path if isinstance(path, str) and path else NO_ROUTE
-
-
-def _name(span: Span, scope: Scope, seen: _Seen) -> None:
-    route = route_of(scope)
-    span.update_name(f"{scope['method']} {route}")
-    span.set_attribute("http.route", route)
-    span.set_attribute("http.response.status_code", seen.status)
