@@ -6,7 +6,6 @@ An id names one model and stays; two entries may share a file, and folders have 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +35,14 @@ class CheckpointName:
     def title(self) -> str:
         return f"{self.id}{ENDING} [{self.hash}]" if self.hash else f"{self.id}{ENDING}"
 
+    def has_file(self, name: str) -> bool:
+        """`name` in lower case, with or without ending."""
+        return name in (self.filename.casefold(), Path(self.filename).stem.casefold())
+
+    def has_hash(self, wanted: str) -> bool:
+        """The whole hash, or the digits that titles have."""
+        return wanted in (self.sha256, self.hash)
+
 
 def list_checkpoints(catalog: Catalog) -> list[CheckpointName]:
     """Those that a request may name now; the default one first."""
@@ -63,7 +70,9 @@ def find_checkpoint(name: str, catalog: Catalog) -> str:
     for candidate in (wanted, plain.removesuffix(ENDING)):
         if candidate in ids:
             return ids[candidate]
-    found = list(_by_file(plain, catalog)) or list(_by_hash(hash_of_title, catalog))
+    named = [checkpoint_name(model_id, catalog) for model_id in ids.values()]
+    found = [one.id for one in named if one.has_file(plain)]
+    found = found or [one.id for one in named if one.has_hash(hash_of_title)]
     if len(found) > 1:
         raise InvalidRequest(
             f"several models could be meant by '{name[:100]}'",
@@ -76,21 +85,6 @@ def find_checkpoint(name: str, catalog: Catalog) -> str:
             f"there is no model '{name[:100]}'", field="sd_model_checkpoint", remedy=f"use one of: {known}"
         )
     return found[0]
-
-
-def _by_file(name: str, catalog: Catalog) -> Iterator[str]:
-    for model_id, entry in catalog.models().items():
-        file = Path(entry.source.partition("#")[0])
-        if name in (file.name.casefold(), file.stem.casefold()):
-            yield model_id
-
-
-def _by_hash(wanted: str, catalog: Catalog) -> Iterator[str]:
-    if not re.fullmatch(r"[0-9a-f]{10}|[0-9a-f]{64}", wanted):
-        return
-    for one in list_checkpoints(catalog):
-        if one.sha256 and one.sha256.startswith(wanted):
-            yield one.id
 
 
 def _unet_file(found: FoundModel) -> Path:

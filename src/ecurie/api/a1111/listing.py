@@ -29,7 +29,7 @@ class CheckpointOut(Item):
 
 
 class SamplerOut(Item):
-    """`options` tell the schedule type that `Automatic` means."""
+    """`aliases` is our scheduler's id, `options` the schedule type, that `Automatic` means."""
 
     name: str
     aliases: list[str]
@@ -100,7 +100,7 @@ def samplers_out() -> list[SamplerOut]:
     return [
         SamplerOut(
             name=sampler.name,
-            aliases=list(sampler.schedulers.values()),
+            aliases=[sampler.schedulers[sampler.usual]],
             options={"scheduler": sampler.usual.casefold()},
         )
         for sampler in SAMPLERS.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -105,7 +105,7 @@ def png_info(body: PictureBody, service: ServiceDep) -> PngInfoOut:
 
 @router.post("/sdapi/v1/extra-single-image")
 @router.post("/sdapi/v1/extra-batch-images")
-def extras() -> NoReturn:
+def extras() -> None:
     """Refused: there are no upscalers of their own and no face restorers."""
     raise NotBuiltYet(
         "pictures are not enlarged by models of their own here, and faces not restored",
@@ -114,7 +114,7 @@ def extras() -> NoReturn:
 
 
 @router.post("/sdapi/v1/interrogate")
-def interrogate() -> NoReturn:
+def interrogate() -> None:
     """Refused: nothing here describes pictures."""
     raise NotBuiltYet(
         "there is no model here that describes pictures",
