@@ -19,6 +19,7 @@ from ecurie.domain import Job, JobFailure, JobState, Preview, Progress
 from ecurie.errors import JobCancelled
 from ecurie.jobs.claims import Claim
 from ecurie.service import Service
+from tests.clients.replayed import bodies_of
 from tests.unit.api.a1111.conftest import SECONDS, paint, take
 from tests.unit.images.pictures import plain, saved
 
@@ -339,3 +340,12 @@ def test_the_routes_are_described_under_one_tag(client: TestClient) -> None:
         for operation in paths[path].values():
             assert operation["tags"] == ["AUTOMATIC1111"]
             assert "application/problem+json" not in str(operation)
+
+
+def test_librechat_s_request_is_taken_as_it_is(client: TestClient, painter: list[Claim]) -> None:
+    body = bodies_of("librechat")["txt2img"]
+    told = draw(client, **body)
+    request = painter[-1].job.request
+    assert (request.width, request.height, request.steps, request.guidance_scale) == (1024, 1024, 22, 4.5)
+    info = json.loads(told["info"])
+    assert (info["width"], info["height"]) == opened(told["images"][0]).size == (1024, 1024)
