@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-import ecurie
 from PIL import Image
 
+import ecurie
 from tests.conftest import DEMO_FOLDER
 from tests.unit.adapters import files
 
