@@ -72,15 +72,15 @@ class Visit:
         Raises what a job failed with, JobCancelled for one that somebody else cancelled, ClientDisconnect for
         a client that has left, or NotReady when the server stops.
         """
-        jobs, stopping = list(asked.jobs), self.request.app.state.stopping
+        jobs, state = list(asked.jobs), self.request.app.state
         with self.running.during(asked):
             try:
                 for number, job in enumerate(jobs):
                     jobs[number] = await until_end(job, self.following, math.inf, self.request)
-                    _refuse_unfinished(jobs[number], asked, stopping=stopping())
+                    _refuse_unfinished(jobs[number], asked, stopping=state.stopping())
             finally:
                 left = [job for job in jobs if not job.state.ended]
-                if left and not stopping():
+                if left and not state.stopping():
                     await run_in_threadpool(self.cancel, left)
         return jobs
 

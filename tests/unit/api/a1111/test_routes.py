@@ -349,3 +349,14 @@ def test_librechat_s_request_is_taken_as_it_is(client: TestClient, painter: list
     assert (request.width, request.height, request.steps, request.guidance_scale) == (1024, 1024, 22, 4.5)
     info = json.loads(told["info"])
     assert (info["width"], info["height"]) == opened(told["images"][0]).size == (1024, 1024)
+
+
+def test_a_server_that_stops_says_so_and_keeps_the_job(client: TestClient, asking: Ask) -> None:
+    waiting = asking("txt2img")
+    until_asked(client)
+    client.app.state.stopping = lambda: True  # type: ignore[attr-defined]
+    answer = waiting.result(SECONDS)
+    assert (answer.status_code, answer.json()["error"]) == (503, "not-ready")
+    (job,) = client.get("/jobs").json()["jobs"]
+    assert job["state"] == "queued"
+    assert job["id"] in answer.json()["detail"]
