@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder.
+# that they write in one folder. What else tests need of the system (Node, for an example) is installed too.
 #
 #   scripts/services.sh install                      with apt, those that are missing
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env
@@ -26,6 +26,7 @@ install_missing() {
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
+    command -v node >/dev/null || missing+=(nodejs)
     [ ${#missing[@]} -gt 0 ] || return 0
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
