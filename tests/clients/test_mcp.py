@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,6 +26,7 @@ from tests.conftest import Server
 
 CLIENT = "mcp (Python SDK)"
 VERSION = version("mcp")
+ROOT = Path(__file__).parents[2]
 QUICK = {"prompt": "red apple", "steps": 4, "seed": 7}
 
 
@@ -32,7 +34,10 @@ def server_of(url: str, **environment: str) -> StdioServerParameters:
     """The SDK hands on few variables of its own."""
     variables = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     return StdioServerParameters(
-        command=sys.executable, args=["-m", "ecurie", "mcp", "--url", url], env=variables | environment
+        command=sys.executable,
+        args=["-m", "ecurie", "mcp", "--url", url],
+        env=variables | environment,
+        cwd=ROOT,
     )
 
 
@@ -131,6 +136,8 @@ def test_what_is_wrong_is_an_error_of_the_tool_with_what_to_do(server: Server) -
         assert "steps: Input should be less than or equal to 150" in problem(many)
         path = await client.call_tool("generate_image", QUICK | {"init_image": "../../etc/passwd"})
         assert "init_image" in problem(path)
+        here = await client.call_tool("generate_image", QUICK | {"init_image": "README.md"})
+        assert "init_image: this is neither the id of an upload" in problem(here)
         assert "no output" in problem(await client.call_tool("get_image", {"image": "nothing.png"}))
 
     asking(server, ask)

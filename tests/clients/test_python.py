@@ -88,7 +88,7 @@ def test_a_job_is_followed_while_it_waits_and_runs(client: Client, long_job: Job
 @pytest.mark.calls("GET /jobs/{id}/events")
 def test_a_connection_that_breaks_is_made_again(server: Server, client: Client) -> None:
     with proxy(free_port(), server.port) as network, Client(f"http://localhost:{network.port}") as far:
-        job = far.submit("rocket", steps=30)
+        job = far.submit("rocket", steps=60)
         news, steps = [], []
         for progress in job.progress():
             if progress.news == "preview" and "lost" not in news:
@@ -104,7 +104,7 @@ def test_a_connection_that_breaks_is_made_again(server: Server, client: Client) 
 @pytest.mark.calls("GET /jobs/{id}?wait=")
 def test_a_wait_survives_that_too(server: Server) -> None:
     with proxy(free_port(), server.port) as network, Client(f"http://localhost:{network.port}") as far:
-        job = far.submit("rocket", steps=30)
+        job = far.submit("rocket", steps=40)
         threading.Timer(0.2, network.refuse, args=(0.5,)).start()
         assert job.wait(100).image.width == 64
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecurie.client.handles import ImageCalls, PictureCalls
+from ecurie.client.handles import PictureCalls
 from ecurie.client.plans import Ask, Plan, told
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def with_uploads(fields: Mapping[str, Any]) -> Plan[dict[str, Any]]:
 
 def _named(picture: Picture) -> Plan[str]:
     """By a name that the server knows. A text that is the path of a file here means that file."""
-    if isinstance(picture, ImageCalls):
+    if isinstance(picture, PictureCalls) and picture.url.startswith("/outputs/"):
         return picture.filename
     if isinstance(picture, str) and not os.path.isfile(os.path.expanduser(picture)):
         return picture

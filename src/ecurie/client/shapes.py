@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeAlias, TypedDic
 if TYPE_CHECKING:
     import PIL.Image
 
-    from ecurie.client.handles import ImageCalls
+    from ecurie.client.handles import PictureCalls
 
 State = Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled"]
 Priority = Literal["interactive", "normal", "batch"]
 Value = str | bool | int | float | None
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image | ImageCalls"
-"""A picture of a request: a file here (its path, or its bytes), a Pillow image, an image of an earlier
-result, or a text that the server knows: an upload's id, an output's name, base64 or a data URI."""
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image | PictureCalls"
+"""A picture of a request: a file here (its path, or its bytes), a Pillow image, one that was made before
+(an image of a result, `Client.output`), or a text that the server knows: an upload's id, an output's name,
+base64 or a data URI."""
 
 
 class Lora(TypedDict, total=False):

@@ -65,6 +65,10 @@ class Tools:
         """
         given = {name: value for name, value in locals().items() if name not in ("self", "context", "loras")}
         fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        for name in ("init_image", "mask"):
+            if name in fields:
+                # As a text it could be a file of this machine.
+                fields[name] = self._client.output(fields[name])
         if loras:
             fields["loras"] = [lora.model_dump(exclude_none=True) for lora in loras]
         with told_as_tool_errors():
