@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import pytest
 
 from ecurie.client import AsyncClient, Client, Unreachable
@@ -28,7 +29,9 @@ def test_so_it_is_for_the_other_client() -> None:
 def test_the_key_goes_to_the_server_alone() -> None:
     server = Server("https://pictures.example/ecurie/", " secret\n", 15)
     assert server.options()["headers"] == {"Authorization": "Bearer secret"}
-    assert server.request(Ask("GET", "/outputs/a.png?signature=1"))["url"] == "/outputs/a.png?signature=1"
+    with httpx2.Client(**server.options()) as client:
+        sent = client.build_request(**server.request(Ask("GET", "/outputs/a.png?signature=1")))
+    assert str(sent.url) == "https://pictures.example/ecurie/outputs/a.png?signature=1"
     with pytest.raises(Unreachable, match="a place that is not its own"):
         server.request(Ask("GET", "https://elsewhere.example/a.png"))
 
