@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -13,12 +13,29 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.stored_files import Served, file_answer
-from ecurie.api.waiting import until_end, wanted_wait
+from ecurie.api.waiting import until_end
 from ecurie.domain import Job
 from ecurie.images.formats import format_of
 from ecurie.requests.body import GenerateBody
 
 router = APIRouter()
+
+
+LONGEST_WAIT = 600.0
+
+
+async def wanted_wait(
+    wait: Annotated[
+        float,
+        Query(ge=0, le=LONGEST_WAIT, description="Answer with the result, after at most this many seconds."),
+    ] = 0,
+    prefer: Annotated[str, Header(description="`wait=N` does the same as the parameter.")] = "",
+) -> float:
+    for preference in prefer.split(","):
+        name, _, seconds = preference.partition("=")
+        if name.strip().casefold() == "wait" and seconds.strip().isdecimal():
+            return min(float(seconds), LONGEST_WAIT)
+    return wait
 
 
 @router.post(

@@ -14,7 +14,8 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
-from ecurie.api.waiting import until_end, wanted_wait
+from ecurie.api.routes.generate import wanted_wait
+from ecurie.api.waiting import until_end
 from ecurie.domain import Job, JobState, Priority
 
 router = APIRouter()

@@ -9,9 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 
 from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
-from ecurie.api.routes.generate import answer
+from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
-from ecurie.api.waiting import wanted_wait
 
 router = APIRouter()
 MANIFEST = {"schema": {"type": "object", "description": "docs/replay.md describes it."}}
