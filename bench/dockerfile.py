@@ -1,7 +1,8 @@
 """The steps of the Dockerfile, run without Docker: `python -m bench.dockerfile FOLDER [--bind PLACE]…`.
 
-Each stage begins with a clean Debian in FOLDER. Then the image's command runs as its user, serves the demo models
-and draws a picture. Prints Markdown: seconds of each step, the image's size. Needs root and debootstrap.
+Each stage begins with a clean Debian in FOLDER. Then the image's command runs as its user, serves the demo
+models and draws a picture. Prints Markdown: seconds of each step, the image's size.
+Needs root and debootstrap.
 """
 
 from __future__ import annotations
