@@ -108,7 +108,8 @@ class Rehearsal:
 
     def _run(self, rest: str) -> None:
         stage = self._now()
-        subprocess.run(self._inside([*stage.shell, rest], {**stage.values, **stage.exported}), check=True)
+        command = self._inside([*stage.shell, rest], {**stage.values, **stage.exported})
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def _entrypoint(self, rest: str) -> None:
         self._now().entrypoint = json.loads(rest)
