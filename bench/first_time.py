@@ -1,7 +1,7 @@
 """From a fresh Debian to the first picture: `python -m bench.first_time FOLDER [--bind PLACE]…`.
 
-In a clean Debian in FOLDER, with the README's lines and nothing else. Prints Markdown: seconds of each. Needs root and
-debootstrap; port 8009 must be free.
+In a clean Debian in FOLDER, with the README's lines and nothing else. Prints Markdown: seconds of each.
+Needs root and debootstrap; port 8009 must be free.
 """
 
 from __future__ import annotations
