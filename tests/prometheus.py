@@ -41,7 +41,10 @@ def prometheus(server: Server, folder: Path) -> Iterator[httpx2.Client]:
     config = yaml.safe_load((DEPLOYED / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(DEPLOYED / "prometheus" / "ecurie.rules.yml")]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [f"localhost:{server.port}"]}]
+    (scraping,) = config["scrape_configs"]
+    # The test's server needs no key.
+    del scraping["authorization"]
+    scraping["static_configs"] = [{"targets": [f"localhost:{server.port}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
     with (folder / "log").open("wb") as log:

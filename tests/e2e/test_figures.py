@@ -21,7 +21,7 @@ from tests.collector import Collector, Span
 from tests.conftest import Server, StartServer
 from tests.prometheus import prometheus, promtool, values
 from tests.unit.adapters import files
-from tests.unit.test_deploy import RULES, SHOWING
+from tests.unit.test_observed import RULES, SHOWING
 from tests.web import running
 
 ROOT = Path(__file__).parents[2]

@@ -1,78 +1,67 @@
-"""What is deployed beside the server: alert rules and the dashboard."""
+"""Files of a deployment are valid, and name only what exists."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from typing import Any
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.prometheus import DEPLOYED, promtool
+from bench.dockerfile import WITHOUT_EFFECT, Rehearsal, steps_of
+from ecurie.settings import Settings
+from tests.services import missing
 
-DASHBOARD: dict[str, Any] = json.loads((DEPLOYED / "grafana" / "ecurie.json").read_text())
-PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
-SHOWING = [panel for panel in PANELS if panel["type"] != "row"]
-RULES = yaml.safe_load((DEPLOYED / "prometheus" / "ecurie.rules.yml").read_text())["groups"][0]["rules"]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("check", "config", "prometheus.yml"),
-        ("check", "rules", "ecurie.rules.yml"),
-        ("test", "rules", "ecurie.rules.test.yml"),
-    ],
-    ids=" ".join,
-)
-def test_prometheus_takes_what_is_deployed(arguments: tuple[str, ...]) -> None:
-    assert "SUCCESS" in promtool(*arguments)
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = sorted(DEPLOY.glob("compose*.yaml"))
+TOOLS = Path(sys.executable).parent
 
 
-def test_every_alert_has_a_case_in_which_it_fires() -> None:
-    cases = yaml.safe_load((DEPLOYED / "prometheus" / "ecurie.rules.test.yml").read_text())["tests"]
-    fired = {
-        asked["alertname"] for case in cases for asked in case["alert_rule_test"] if asked.get("exp_alerts")
-    }
-    assert fired == {rule["alert"] for rule in RULES}
+def run(*command: str | Path) -> None:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_grafana_knows_every_field_of_the_dashboard() -> None:
-    """Its own types drop what they do not know."""
-    read = json.loads(json.dumps(Dashboard.from_json(DASHBOARD), cls=JSONEncoder))
-    assert _without_defaults(read, DASHBOARD) == DASHBOARD
+def test_the_linter_finds_nothing_in_the_dockerfile() -> None:
+    run(TOOLS / "hadolint", ROOT / "Dockerfile")
 
 
-def _without_defaults(read: Any, asked: Any) -> Any:
-    """What was read of the fields that were written."""
-    if isinstance(asked, dict) and isinstance(read, dict):
-        return {key: _without_defaults(read.get(key), value) for key, value in asked.items()}
-    if isinstance(asked, list) and isinstance(read, list):
-        return [_without_defaults(*pair) for pair in zip(read, asked, strict=True)]
-    return read
+def test_every_instruction_of_the_dockerfile_can_be_rehearsed() -> None:
+    named = {name for name, _ in steps_of((ROOT / "Dockerfile").read_text())}
+    assert {name for name in named - {*WITHOUT_EFFECT} if not hasattr(Rehearsal, f"_{name.lower()}")} == set()
 
 
-def test_panels_are_told_apart_and_do_not_overlap() -> None:
-    assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
-    places = [panel["gridPos"] for panel in PANELS]
-    assert all(place["x"] + place["w"] <= 24 for place in places)
-    for one, other in itertools.combinations(places, 2):
-        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        assert beside or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_a_compose_file_is_as_the_specification_says(file: Path) -> None:
+    run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
 
 
-def test_panels_ask_the_data_source_that_is_chosen() -> None:
-    (variable,) = DASHBOARD["templating"]["list"]
-    assert (variable["name"], variable["type"], variable["query"]) == (
-        "datasource", "datasource", "prometheus",
-    )  # fmt: skip
-    source = {"type": "prometheus", "uid": "${datasource}"}
-    for panel in SHOWING:
-        assert [panel["datasource"], *(target["datasource"] for target in panel["targets"])].count(
-            source
-        ) == 1 + len(panel["targets"])
-        references = [target["refId"] for target in panel["targets"]]
-        assert len(set(references)) == len(references) > 0
+@pytest.mark.parametrize("file", COMPOSE, ids=lambda file: file.name)
+def test_folders_and_secrets_of_a_compose_file_exist(file: Path) -> None:
+    text = file.read_text()
+    for service in yaml.safe_load(text)["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith(".") or (DEPLOY / source).is_dir(), source
+    shown = (DEPLOY / "env.example").read_text()
+    for name in re.findall(r"\$\{(\w+):\?", text):
+        assert f"{name}=" in shown
+
+
+def test_the_variables_named_are_settings() -> None:
+    files = [ROOT / "Dockerfile", *(file for file in DEPLOY.rglob("*") if file.is_file())]
+    named = {name for file in files for name in re.findall(r"\bECURIE_([A-Z_]+)\b", file.read_text())}
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").iterdir()), ids=lambda unit: unit.name)
+def test_a_unit_is_one_that_systemd_understands(unit: Path, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        missing("systemd-analyze")
+    copy = tmp_path / unit.name.replace("@", "@0")
+    copy.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", unit.read_text(), flags=re.M))
+    run("systemd-analyze", "verify", "--man=no", copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,11 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 import ecurie
-from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.a1111 import errors as a1111_errors
+from ecurie.api.a1111 import list_routes as a1111_lists
+from ecurie.api.a1111 import routes as a1111
+from ecurie.api.a1111.running import Running
+from ecurie.api.errors import ERROR_RESPONSES, SHAPES, add_error_handlers
 from ecurie.api.exposition import Exposition
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
@@ -17,6 +22,7 @@ from ecurie.api.observer import Observer
 from ecurie.api.request_figures import RequestFigures
 from ecurie.api.routes import catalogue, generate, jobs, metrics, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.jobs.client_options import ClientOptions
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
@@ -57,8 +63,13 @@ def create_app(
     app.state.forecasts = forecasts
     requests = RequestFigures()
     app.state.figures = Exposition(requests, service)
+    app.state.client_options, app.state.running = ClientOptions(service.store.database), Running()
+    app.state.app_id = secrets.randbits(53)
+    SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, metrics):
+        app.include_router(routes.router)
+    for routes in (a1111, a1111_lists):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,

@@ -109,3 +109,12 @@ figures = Table(
     Column("labels", String(500), primary_key=True),
     Column("value", Float(53), nullable=False),
 )
+
+client_options = Table(
+    "client_options",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
