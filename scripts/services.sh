@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
+# Redis, RabbitMQ, PostgreSQL and Prometheus for development and tests. The first three are started: private ones, on free ports of this machine only, with all
 # that they write in one folder. What else tests need of the system (Node, for an example) is installed too.
 #
 #   scripts/services.sh install                      with apt, those that are missing, and what else tests need
@@ -26,6 +26,8 @@ install_missing() {
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
+    # With promtool; tests start it themselves.
+    command -v prometheus >/dev/null || missing+=(prometheus)
     command -v node >/dev/null || missing+=(nodejs)
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
     command -v openssl >/dev/null || missing+=(openssl)

@@ -8,9 +8,25 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from accelerate import init_empty_weights
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
 from bench.full_size import CONFIGS, RANK, adapted_layers, empty_parts
 from ecurie.formats.diffusers_folder import WEIGHT_STEMS
+from ecurie.formats.inventory import Inventory
+from ecurie.formats.ip_adapter_file import PLAIN_TOKENS, cross_attentions, layer_key
 from tests.conftest import DEMO_FOLDER
+
+CROSS_WIDTH = 2048
+VIT_H = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "projection_dim": 1024,
+    "image_size": 224,
+    "patch_size": 14,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+}
 
 
 def write_sparse(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
@@ -47,4 +63,25 @@ def sparse_lora(file: Path, every: int = 1) -> Path:
     for name, (outputs, inputs) in list(adapted_layers())[::every]:
         shapes[f"{name}.lora_down.weight"] = (RANK, inputs)
         shapes[f"{name}.lora_up.weight"] = (outputs, RANK)
+    return write_sparse(file, shapes)
+
+
+def sparse_ip_adapter(file: Path, inventory: Inventory) -> Path:
+    """A plain one for ViT-H's embedding, beside the folder of that image encoder."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "image_proj.proj.weight": (PLAIN_TOKENS * CROSS_WIDTH, VIT_H["projection_dim"]),
+        "image_proj.proj.bias": (PLAIN_TOKENS * CROSS_WIDTH,),
+        "image_proj.norm.weight": (CROSS_WIDTH,),
+        "image_proj.norm.bias": (CROSS_WIDTH,),
+    }
+    for number, path in enumerate(cross_attentions(inventory)):
+        for role in "kv":
+            shapes[layer_key(number, role)] = inventory["unet"][f"{path}.to_{role}"].shape
+    folder = file.parent / "image_encoder"
+    with init_empty_weights():
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**VIT_H))
+    write_sparse(
+        folder / "model.safetensors", {key: tuple(one.shape) for key, one in encoder.state_dict().items()}
+    )
+    (folder / "config.json").write_text(json.dumps(VIT_H))
     return write_sparse(file, shapes)

@@ -10,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ecurie.catalog.catalog import Catalog, FoundModel
+from ecurie.catalog.ip_adapters import find_ip_adapter
 from ecurie.cli.app import app
 from ecurie.engine.memory import Step
 from ecurie.engine.memory_table import Named, Table, size_of, tables_of
 from ecurie.formats.adapter_file import read_adapter
-from tests.full_size import sparse_checkpoint, sparse_lora
+from ecurie.formats.checkpoint import ModelFiles, read_checkpoint
+from tests.full_size import sparse_checkpoint, sparse_ip_adapter, sparse_lora
 
 CATALOG = """
 defaults: {{model: full}}
@@ -25,6 +27,8 @@ adapters:
   whole: {{name: Whole, source: {folder}/../whole.safetensors}}
   half: {{name: Half, source: {folder}/../half.safetensors}}
   third: {{name: Third, source: {folder}/../third.safetensors}}
+ip_adapters:
+  plain: {{name: Plain, source: {folder}/../plain.safetensors, image_encoder: {folder}/../image_encoder}}
 """
 WHOLE_LORA = 228
 
@@ -35,14 +39,21 @@ def catalog_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = sparse_checkpoint(folder / "sdxl")
     for name, every in (("whole", 1), ("half", 2), ("third", 3)):
         sparse_lora(folder / f"{name}.safetensors", every)
+    inventory = read_checkpoint(ModelFiles(model)).inventory
+    sparse_ip_adapter(folder / "plain.safetensors", inventory)
     file = folder / "ecurie.yaml"
     file.write_text(CATALOG.format(folder=model))
     return file
 
 
 @pytest.fixture(scope="module")
-def model(catalog_file: Path) -> FoundModel:
-    return Catalog(catalog_file, catalog_file.parent).find("full")
+def catalog(catalog_file: Path) -> Catalog:
+    return Catalog(catalog_file, catalog_file.parent)
+
+
+@pytest.fixture(scope="module")
+def model(catalog: Catalog) -> FoundModel:
+    return catalog.find("full")
 
 
 @pytest.fixture(scope="module")
@@ -53,31 +64,32 @@ def adapters(catalog_file: Path, model: FoundModel) -> Named:
 
 
 @pytest.fixture(scope="module")
-def tables(model: FoundModel, adapters: Named) -> list[Table]:
-    return tables_of(model, adapters, None, (1024, 1024))
+def tables(catalog: Catalog, model: FoundModel, adapters: Named) -> list[Table]:
+    ip_adapter = find_ip_adapter(catalog, "plain", model.checkpoint.inventory)
+    return tables_of(model, adapters, ip_adapter, (1024, 1024))
 
 
 def gigabytes(table: Table) -> dict[str, list[float]]:
     return {step: [round(size / 1e9, 2) for size in row] for step, row in table.rows.items()}
 
 
-def test_on_an_accelerator_adapters_take_nothing(tables: list[Table]) -> None:
+def test_on_an_accelerator_adapters_take_nothing_but_an_ip_adapter_does(tables: list[Table]) -> None:
     """The figures of docs/memory.md, which an H100 was compared with."""
     device = gigabytes(tables[0])
-    assert tables[0].loads == ("base", "+1 adapter", "+3 adapters")
+    assert tables[0].loads == ("base", "+1 adapter", "+3 adapters", "+IP-Adapter")
     assert device == {
-        "all-resident": [11.39] * 3,
-        "text-to-host": [9.75] * 3,
-        "vae-tiled": [7.19] * 3,
-        "model-offload": [5.78] * 3,
-        "sequential-offload": [1.89] * 3,
+        "all-resident": [11.39, 11.39, 11.39, 12.09],
+        "text-to-host": [9.75, 9.75, 9.75, 10.45],
+        "vae-tiled": [7.19, 7.19, 7.19, 7.89],
+        "model-offload": [5.78, 5.78, 5.78, 6.48],
+        "sequential-offload": [1.89, 1.89, 1.89, 1.89],
     }
 
 
 def test_at_the_host_lie_their_files_and_what_rests_there(tables: list[Table], adapters: Named) -> None:
     host = gigabytes(tables[1])
     assert list(host) == [step.label for step in Step]
-    assert host["all-resident"] == [0, 0.23, 0.41]
+    assert host["all-resident"] == [0, 0.23, 0.41, 1.96]
     text = 1.64
     assert host["text-to-host"][0] == host["vae-tiled"][0] == text
     whole = round(5.135 + 0.167 + 0.246 + 1.389, 2)
@@ -122,7 +134,7 @@ def test_the_command_shows_tables_for_every_size(catalog_file: Path) -> None:
 def test_it_answers_in_bytes_as_json(catalog_file: Path) -> None:
     (report,) = json.loads(doctor(catalog_file, "--json", "--model", "full", "--adapter", "half"))
     table = report["tables"][0]
-    assert table["loads"] == ["base", "+1 adapter"]
+    assert table["loads"] == ["base", "+1 adapter", "+IP-Adapter"]
     assert table["rows"]["all-resident"][0] == pytest.approx(11.39e9, rel=1e-3)
     assert [one["name"] for one in report["adapters"]] == ["half"]
 
