@@ -61,6 +61,7 @@ def prometheus(server: Server, folder: Path) -> Iterator[httpx2.Client]:
         )
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=60, trust_env=False) as client:
+            server.wait_until(lambda: client.get("../../-/ready").status_code == 200, "Prometheus is ready")
             yield client
     finally:
         process.terminate()
