@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sql
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.domain import ImageFile, JobFailure, JobState
+from ecurie.domain import LOCAL, ImageFile, JobFailure, JobState
 from ecurie.errors import UnknownJob, UnknownOutput, UnknownSweep
 from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures
@@ -87,9 +87,9 @@ def test_old_images_go_and_their_jobs_stay(service: Service, store: JobStore, ou
     ((job_id, filename),) = old.items()
     assert store.get(job_id).result is not None
     with pytest.raises(UnknownOutput, match="was removed: images are kept for 2 days"):
-        service.output(filename)
+        service.output(filename, LOCAL)
     with pytest.raises(UnknownOutput, match="there is no output"):
-        service.output(name(99, days=1))
+        service.output(name(99, days=1), LOCAL)
 
 
 def test_old_jobs_go_and_images_that_are_kept_for_ever_stay(

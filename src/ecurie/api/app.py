@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterable
 from fastapi import FastAPI
 
 import ecurie
+from ecurie.access.keys import KeyStore
+from ecurie.access.limits import Rates
+from ecurie.access.ring import KeyRing
+from ecurie.access.signing import Signer, signing_secret
+from ecurie.api.admission import Admission
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
@@ -27,7 +32,14 @@ def create_app(
     api_key: str | None,
     max_body_bytes: int,
     max_upload_bytes: int,
+    key_always: bool = False,
+    wrong_keys_per_minute: int = 10,
+    image_link_seconds: int = 3600,
 ) -> FastAPI:
+    """`api_key` is the server's own, an admin's; `key_always`: also where no key is known, one is needed.
+
+    Raises StoreUnavailable.
+    """
     app = FastAPI(
         title="Écurie",
         version=ecurie.__version__,
@@ -39,16 +51,20 @@ def create_app(
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.following = Following(service.changed_of)
+    database = service.store.database
+    app.state.keys = KeyStore(database)
+    app.state.signer = Signer(signing_secret(database), image_link_seconds)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
         app.include_router(routes.router)
+    ring = KeyRing(app.state.keys, api_key, always=key_always)
     app.add_middleware(
         Guard,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
-        api_key=api_key,
+        admission=Admission(ring, Rates(wrong_keys_per_minute), app.state.signer),
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
     )

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
+from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class ProblemResponse(JSONResponse):
 Shape = Callable[[Problem], JSONResponse]
 SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
+BASIC_PATHS = ("/sdapi/", "/internal/", "/app_id")
+"""Whose clients log in as to AUTOMATIC1111, with HTTP Basic."""
 
 
 def answer_to(error: EcurieError, path: str) -> Response:
@@ -53,9 +55,12 @@ def answer_to(error: EcurieError, path: str) -> Response:
         field=getattr(error, "field", None),
         remedy=error.remedy,
     )
-    headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
+    headers = {}
+    if isinstance(error, ServiceError) and error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        basic = path.startswith(BASIC_PATHS)
+        headers["WWW-Authenticate"] = 'Basic realm="Ecurie", charset="UTF-8"' if basic else "Bearer"
     return _shaped(told, path, headers)
 
 
@@ -123,12 +128,13 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
     for status, description in {
         400: "The body is not JSON",
-        403: "Wrong Host or Origin",
+        401: "An API key is needed",
+        403: "Wrong Host or Origin, or not for this API key",
         404: "Unknown model, adapter, job, output or picture",
         409: "The weights are missing, or the job has ended",
         413: "The body is too large",
         422: "A field is wrong",
-        429: "The queue is full",
+        429: "The queue is full, or a limit of the API key is reached",
         507: "No room on the disk",
     }.items()
 }

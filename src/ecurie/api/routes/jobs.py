@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, LinksDep, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.domain import Job, JobState, Priority
@@ -24,18 +24,21 @@ def list_jobs(
     service: ServiceDep,
     caller: CallerDep,
     forecasts: ForecastsDep,
+    links: LinksDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     state: JobState | None = None,
 ) -> schemas.JobsOut:
     """The newest jobs first."""
     found = service.jobs(limit, state, caller)
-    return schemas.JobsOut(jobs=[schemas.job_out(job, forecasts.of(job)) for job in found])
+    return schemas.JobsOut(jobs=[schemas.job_out(job, links, forecasts.of(job)) for job in found])
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: str, service: ServiceDep, caller: CallerDep, forecasts: ForecastsDep) -> schemas.JobOut:
+def get_job(
+    job_id: str, service: ServiceDep, caller: CallerDep, forecasts: ForecastsDep, links: LinksDep
+) -> schemas.JobOut:
     job = service.job(job_id, caller)
-    return schemas.job_out(job, forecasts.of(job))
+    return schemas.job_out(job, links, forecasts.of(job))
 
 
 @router.get("/jobs/{job_id}/manifests")
@@ -46,16 +49,16 @@ def get_manifests(job_id: str, service: ServiceDep, caller: CallerDep) -> Manife
 
 @router.patch("/jobs/{job_id}")
 def change_job(
-    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep
+    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep, links: LinksDep
 ) -> schemas.JobOut:
     """Move a queued job to another class; it comes after those of its owner that wait there."""
-    return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller))
+    return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller), links)
 
 
 @router.delete("/jobs/{job_id}")
-def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep) -> schemas.JobOut:
+def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep, links: LinksDep) -> schemas.JobOut:
     """Cancel: a queued job at once, a running one within a step."""
-    return schemas.job_out(service.cancel(job_id, caller))
+    return schemas.job_out(service.cancel(job_id, caller), links)
 
 
 async def known_job(job_id: str, service: ServiceDep, caller: CallerDep) -> Job:
@@ -67,11 +70,12 @@ async def job_events(
     job: Annotated[Job, Depends(known_job)],
     following: FollowingDep,
     forecasts: ForecastsDep,
+    links: LinksDep,
     request: Request,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events as they change: `state` with the job, `queue` while it waits, `step`, and `preview`;
     the last `state` carries the ended job."""
-    events = JobEvents(forecasts)
+    events = JobEvents(forecasts, links)
     while not request.app.state.stopping():
         for event in await events.news(job):
             yield event
