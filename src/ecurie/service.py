@@ -195,9 +195,10 @@ class Service:
 
         Raises UnknownOutput for anything else, links and others' images included, or StorageUnavailable.
         """
+        found = self.linked_output(filename)
         if not caller.is_admin and self._owners.of_output(filename) != caller.owner:
             raise self._no_output(filename)
-        return self.linked_output(filename)
+        return found
 
     def linked_output(self, filename: str) -> Stored:
         """The same for who has a signed link to it, whosever it is."""

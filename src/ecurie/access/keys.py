@@ -8,6 +8,7 @@ request needs it.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ MARK = "ecurie_"
 SHOWN = len(MARK) + 6
 """Characters of a key that are kept readable; 36 of its 256 bits."""
 LONGEST_NAME = 64
+KEY_ID = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,11 @@ class KeyStore:
 
     def get(self, key_id: str) -> ApiKey:
         """Raises UnknownKey."""
+        query = sql.select(api_keys).where(_is(key_id))
         with client_connection(self._database) as connection:
-            row = connection.execute(sql.select(api_keys).where(api_keys.c.id == key_id)).mappings().first()
+            row = connection.execute(query).mappings().first()
         if row is None:
-            raise UnknownKey(
-                f"there is no API key '{key_id[:100]}'", remedy="`ecurie keys list` shows them by their ids"
-            )
+            raise _unknown(key_id)
         return _to_key(row)
 
     def all(self) -> list[ApiKey]:
@@ -111,7 +112,7 @@ class KeyStore:
 
     def revoke(self, key_id: str) -> ApiKey:
         """For good; its jobs and images stay. A second time changes nothing. Raises UnknownKey."""
-        usable = api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)
+        usable = _is(key_id), api_keys.c.revoked_at.is_(None)
         self._execute(sql.update(api_keys).where(*usable).values(revoked_at=time.time()))
         return self.get(key_id)
 
@@ -127,13 +128,13 @@ class KeyStore:
         """
         if self.get(key_id).revoked_at is None:
             raise InvalidRequest(f"the API key {key_id} is in use", remedy="revoke it first")
-        self._execute(sql.delete(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.isnot(None)))
+        self._execute(sql.delete(api_keys).where(_is(key_id), api_keys.c.revoked_at.is_not(None)))
 
     def note_use(self, key_id: str) -> None:
-        self._execute(sql.update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=time.time()))
+        self._execute(sql.update(api_keys).where(_is(key_id)).values(last_used_at=time.time()))
 
     def _change_usable(self, key_id: str, values: dict[str, Any]) -> None:
-        usable = api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)
+        usable = _is(key_id), api_keys.c.revoked_at.is_(None)
         if not self._execute(sql.update(api_keys).where(*usable).values(values)):
             self.get(key_id)
             raise InvalidRequest(f"the API key {key_id} is revoked", remedy="create another one")
@@ -141,6 +142,19 @@ class KeyStore:
     def _execute(self, query: sql.Insert | sql.Update | sql.Delete) -> int:
         with client_connection(self._database) as connection:
             return connection.execute(query).rowcount
+
+
+def _is(key_id: str) -> sql.ColumnElement[bool]:
+    """Raises UnknownKey for what cannot be an id: not every database takes every text."""
+    if not KEY_ID.fullmatch(key_id):
+        raise _unknown(key_id)
+    return api_keys.c.id == key_id
+
+
+def _unknown(key_id: str) -> UnknownKey:
+    return UnknownKey(
+        f"there is no API key '{key_id[:100]}'", remedy="`ecurie keys list` shows them by their ids"
+    )
 
 
 def checked_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ecurie.domain import Caller
 from ecurie.errors import UnknownPicture
-from ecurie.images.uploads import Pictures, Upload
+from ecurie.images.uploads import PICTURE_ID, Pictures, Upload
 from ecurie.jobs.owners import Owners
 
 
@@ -44,5 +44,7 @@ class CallersPictures(Pictures):
             super().remove(picture_id)
 
     def _check(self, picture_id: str, field: str | None) -> None:
-        if not (self._caller.is_admin or self._owners.has_sent(picture_id, self._caller.owner)):
+        if self._caller.is_admin:
+            return
+        if not PICTURE_ID.fullmatch(picture_id) or not self._owners.has_sent(picture_id, self._caller.owner):
             raise self.unknown(picture_id, field)

@@ -15,7 +15,7 @@ from ecurie.api.admission import Admission
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
-from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
+from ecurie.api.routes import catalogue, generate, jobs, keys, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
@@ -57,7 +57,7 @@ def create_app(
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys):
         app.include_router(routes.router)
     ring = KeyRing(app.state.keys, api_key, always=key_always)
     app.add_middleware(
