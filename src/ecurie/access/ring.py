@@ -35,6 +35,11 @@ class KeyRing:
     def stale(self) -> bool:
         return time.monotonic() - self._read_at > FRESH_SECONDS
 
+    def look_again(self) -> None:
+        """At the next request: a key was changed here."""
+        with self._one_at_a_time:
+            self._read_at = float("-inf")
+
     def refresh(self) -> None:
         """Read the keys anew, once for all who ask meanwhile. While the database does not answer those that
         were read last are believed: nothing can be revoked there now.

@@ -99,9 +99,11 @@ def network_of(scope: Scope) -> str:
         address = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
         return "unknown"
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+        address = address.ipv4_mapped
+    return str(address)
 
 
 def _link_in(scope: Scope) -> tuple[str, str, str] | None:

@@ -53,18 +53,18 @@ def create_app(
     app.state.following = Following(service.changed_of)
     database = service.store.database
     app.state.keys = KeyStore(database)
+    app.state.ring = KeyRing(app.state.keys, api_key, always=key_always)
     app.state.signer = Signer(signing_secret(database), image_link_seconds)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys):
         app.include_router(routes.router)
-    ring = KeyRing(app.state.keys, api_key, always=key_always)
     app.add_middleware(
         Guard,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
-        admission=Admission(ring, Rates(wrong_keys_per_minute), app.state.signer),
+        admission=Admission(app.state.ring, Rates(wrong_keys_per_minute), app.state.signer),
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
     )
