@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 
 import sqlalchemy as sql
 from limits import RateLimitItemPerMinute
@@ -112,19 +111,18 @@ def _check_day(connection: sql.Connection, owner: str, pixels: int, most: int) -
     """Every job counts for a day from when it was sent, unless it was cancelled before it began."""
     now = time.time()
     cancelled_unseen = sql.and_(jobs.c.state == JobState.CANCELLED, jobs.c.started_at.is_(None))
-    query = (
-        sql.select(jobs.c.created_at, jobs.c.pixels)
-        .where(jobs.c.owner == owner, OWNED, jobs.c.created_at > now - DAY, ~cancelled_unseen)
-        .order_by(jobs.c.created_at)
-    )
-    sent = connection.execute(query).all()
-    used = sum(row.pixels for row in sent)
+    counts = jobs.c.owner == owner, OWNED, jobs.c.created_at > now - DAY, ~cancelled_unseen
+    used = int(connection.execute(sql.select(sql.func.sum(jobs.c.pixels)).where(*counts)).scalar() or 0)
     too_many = used + pixels - most
     if too_many <= 0:
         return
     told = f"this API key may draw {most:,} pixels a day; {used:,} are used, and {pixels:,} would come"
     if pixels > most:
         raise LimitReached(told, retry_after=int(DAY), remedy="ask for fewer or smaller images")
-    freed = accumulate(row.pixels for row in sent)
-    enough_at = next(row.created_at for row, so_far in zip(sent, freed, strict=True) if so_far >= too_many)
-    raise LimitReached(told, retry_after=max(1, math.ceil(enough_at + DAY - now)))
+    sent = sql.select(jobs.c.created_at, jobs.c.pixels).where(*counts).order_by(jobs.c.created_at)
+    for created_at, freed in connection.execute(sent):
+        too_many -= freed
+        if too_many <= 0:
+            raise LimitReached(told, retry_after=max(1, math.ceil(created_at + DAY - now)))
+    # One was cancelled between the two looks.
+    raise LimitReached(told, retry_after=1)
