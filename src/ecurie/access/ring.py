@@ -46,19 +46,25 @@ class KeyRing:
 
         Raises StoreUnavailable when they were never read.
         """
-        with self._one_at_a_time:
-            if not self.stale:
-                return
+        if not self._one_at_a_time.acquire(blocking=self._known is None):
+            return
+        try:
+            if self.stale:
+                self._read()
+        finally:
+            self._one_at_a_time.release()
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            self._note_uses()
+            self._known = self._keys.by_hash()
+        except EcurieError as error:
+            if self._known is None:
+                raise
+            log.error("the API keys cannot be read now: %s", error)
             began = time.monotonic()
-            try:
-                self._note_uses()
-                self._known = self._keys.by_hash()
-            except EcurieError as error:
-                if self._known is None:
-                    raise
-                log.error("the API keys cannot be read now: %s", error)
-                began = time.monotonic()
-            self._read_at = began
+        self._read_at = began
 
     def _note_uses(self) -> None:
         used, self._used = self._used, set()
