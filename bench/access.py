@@ -54,12 +54,22 @@ def _measure_keys(store: JobStore, count: int) -> None:
 
 async def _measure_admission(ring: KeyRing, secret: str, count: int) -> None:
     admission = Admission(ring, Rates(10), Signer(b"x" * 32, 3600))
-    scope: Scope = {"type": "http", "method": "GET", "path": "/jobs", "query_string": b"", "client": ("::1", 1)}
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/jobs",
+        "query_string": b"",
+        "client": ("::1", 1),
+    }
     headers = Headers({"authorization": f"Bearer {secret}"})
     began = time.process_time()
     for _ in range(TIMES):
         await admission.admit(scope, headers)
-    _print(f"letting a request in, {count} keys, with all of this and the rate", TIMES, time.process_time() - began)
+    _print(
+        f"letting a request in, {count} keys, with all of this and the rate",
+        TIMES,
+        time.process_time() - began,
+    )
 
 
 def _measure_quotas(store: JobStore) -> None:
