@@ -106,6 +106,14 @@ def test_old_jobs_go_and_images_that_are_kept_for_ever_stay(
     assert len(list(outputs.iterdir())) == len(old) + len(young)
 
 
+def test_jobs_of_the_last_day_stay_since_limits_count_them(
+    service: Service, store: JobStore, outputs: Path
+) -> None:
+    made = ended(store, outputs, days=0.5)
+    retention(service, jobs=0.1).apply(NOW)
+    assert [job.id for job in store.latest(10, None)] == list(made)
+
+
 def test_a_job_is_known_as_long_as_its_images_are_kept(
     service: Service, store: JobStore, outputs: Path
 ) -> None:
