@@ -7,6 +7,7 @@ interface read it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ def answer_to(error: EcurieError, path: str) -> Response:
     )
     headers = {}
     if isinstance(error, ServiceError) and error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:
         basic = path.startswith(BASIC_PATHS)
         headers["WWW-Authenticate"] = 'Basic realm="Ecurie", charset="UTF-8"' if basic else "Bearer"

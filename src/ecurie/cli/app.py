@@ -16,6 +16,7 @@ from ecurie.cli import (
     inspect,
     jobs,
     keys,
+    mcp,
     models,
     prompt,
     pull,
@@ -46,6 +47,7 @@ app.command()(watch.watch)
 app.command()(cancel.cancel)
 app.command()(worker.worker)
 app.add_typer(keys.keys, name="keys")
+app.command()(mcp.mcp)
 app.command()(models.models)
 app.command()(inspect.inspect)
 app.command()(prompt.prompt)

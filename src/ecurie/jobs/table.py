@@ -1,5 +1,5 @@
-"""The tables of jobs, previews, sweeps and workers, and of whose the files are. What a scheduler must see is
-in columns, what only people read is JSON."""
+"""The tables of jobs, previews, sweeps, workers and clients' options, and of whose the files are. What a
+scheduler must see is in columns, what only people read is JSON."""
 
 from __future__ import annotations
 
@@ -116,4 +116,13 @@ upload_owners = Table(
     metadata,
     Column("picture", String(32), primary_key=True),
     Column("owner", String(64), primary_key=True),
+)
+
+client_options = Table(
+    "client_options",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )
