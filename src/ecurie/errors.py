@@ -277,7 +277,8 @@ class GenerationFailed(JobError):
 
 def error_called(code: str, message: str, remedy: str | None) -> EcurieError:
     """The error that was stored as its code, message and remedy; GenerationFailed for an unknown code."""
-    known = {kind.code: kind for kind in _kinds(EcurieError)}
+    # Not those of the Python client, which have the same codes.
+    known = {kind.code: kind for kind in _kinds(EcurieError) if kind.__module__ == __name__}
     return known.get(code, GenerationFailed)(message, remedy=remedy)
 
 
