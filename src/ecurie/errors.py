@@ -52,6 +52,7 @@ do. `status` is the HTTP status where the error reaches a client.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -252,3 +253,15 @@ class OutOfMemory(JobError):
 
 class GenerationFailed(JobError):
     code, title = "generation-failed", "The generation failed"
+
+
+def error_called(code: str, message: str, remedy: str | None) -> EcurieError:
+    """The error that was stored as its code, message and remedy; GenerationFailed for an unknown code."""
+    known = {kind.code: kind for kind in _kinds(EcurieError)}
+    return known.get(code, GenerationFailed)(message, remedy=remedy)
+
+
+def _kinds(base: type[EcurieError]) -> Iterator[type[EcurieError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from fastapi import FastAPI
 
 import ecurie
-from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.errors import ERROR_RESPONSES, SHAPES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
+from ecurie.api.openai import errors as openai_errors
+from ecurie.api.openai import routes as openai
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.jobs.forecasts import Forecasts
@@ -41,8 +43,9 @@ def create_app(
     app.state.following = Following(service.changed_of)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
+    SHAPES["/v1/"] = openai_errors.shape
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, openai):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,

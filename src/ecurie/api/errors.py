@@ -7,7 +7,7 @@ interface read it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -42,9 +42,8 @@ SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
 
 
-def answer_to(error: EcurieError, path: str) -> Response:
-    """What a client of this path gets."""
-    told = Problem(
+def problem_of(error: EcurieError) -> Problem:
+    return Problem(
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
@@ -53,6 +52,11 @@ def answer_to(error: EcurieError, path: str) -> Response:
         field=getattr(error, "field", None),
         remedy=error.remedy,
     )
+
+
+def answer_to(error: EcurieError, path: str) -> Response:
+    """What a client of this path gets."""
+    told = problem_of(error)
     headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -70,7 +74,7 @@ def _document(told: Problem) -> JSONResponse:
     return ProblemResponse(told.model_dump(exclude_none=True), told.status)
 
 
-def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
+def from_validation(errors: Sequence[Any]) -> EcurieError:
     """The first mistake, named by its field; the rest counted."""
     first = errors[0]
     if first["type"] == "json_invalid":
@@ -99,7 +103,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer_to(from_validation(list(error.errors())), request.scope["path"])
+        return answer_to(from_validation(error.errors()), request.scope["path"])
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
