@@ -1,1 +1,1 @@
-"""Other programs' clients against a real server. `make clients-table` tells in docs/clients.md what they showed."""
+"""Other programs' clients against a real server; `make clients-table` writes what they showed."""

@@ -1,6 +1,6 @@
 """LibreChat's image tools, replayed: what they send, and what they read of the answer.
 
-From `api/app/clients/tools/structured/OpenAIImageTools.js`: generation goes through the SDK, editing is a form.
+From `api/app/clients/tools/structured/OpenAIImageTools.js`: the SDK generates, a form edits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 from tests.conftest import Server
 
 CLIENT = "LibreChat, image tools (replayed)"
-VERSION = "source of 2026"
+VERSION = "commit 8731432"
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
 HEADERS = {"authorization": "Bearer any"}
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.conftest import Server
 
 CLIENT = "LiteLLM, `openai/` models (replayed)"
-VERSION = "source of 2026"
+VERSION = "commit 078686d"
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.conftest import Server
 
 CLIENT = "Open WebUI, OpenAI engine (replayed)"
-VERSION = "source of 2026"
+VERSION = "commit 02530d5"
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
 HEADERS = {"authorization": "Bearer any"}
 

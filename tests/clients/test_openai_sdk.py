@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
@@ -24,7 +27,8 @@ from tests.unit.images.pictures import saved
 CLIENT = "openai (Python SDK)"
 VERSION = version("openai")
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
-CAT = Path(__file__).parents[2] / "docs" / "pictures" / "start.png"
+ROOT = Path(__file__).parents[2]
+CAT = ROOT / "docs" / "pictures" / "start.png"
 QUICK: dict[str, Any] = {"steps": 4, "seed": 7}
 
 
@@ -108,7 +112,7 @@ def test_the_answer_tells_what_was_done(client: OpenAI, server: Server) -> None:
 
 @pytest.mark.calls("images.generate")
 def test_image_k_of_n_is_the_image_of_its_seed(client: OpenAI, server: Server) -> None:
-    answer = client.images.generate(prompt="red apple", n=2, model="dall-e-3", extra_body=QUICK)
+    answer = client.images.generate(prompt="red apple", n=2, model="gpt-image-2", extra_body=QUICK)
     first, second = contents(answer)
     assert first == native(server, prompt="red apple", **QUICK)
     alone = native(server, prompt="red apple", steps=4, seed=8)
@@ -134,6 +138,17 @@ def test_size_format_and_url_are_as_asked(client: OpenAI) -> None:
     assert opened(fetched.content).size == (96, 64)
     assert opened(fetched.content).format == "WEBP"
     assert (answer.size, answer.output_format) == ("96x64", "webp")
+
+
+@pytest.mark.calls("images.generate")
+def test_the_retired_models_answer_with_addresses_as_they_did(client: OpenAI) -> None:
+    answer = client.images.generate(
+        prompt="red apple", model="dall-e-3", style="vivid", quality="hd", extra_body=QUICK
+    )
+    assert answer.data is not None
+    assert answer.data[0].b64_json is None
+    assert httpx2.get(answer.data[0].url or "", trust_env=False).status_code == 200
+    assert answer.quality == "high"
 
 
 @pytest.mark.calls("images.generate")
@@ -335,3 +350,20 @@ def test_a_wrong_key_and_a_full_queue_are_their_own_exceptions(start_server: Sta
             right.images.generate(prompt="red apple")
         assert full.value.code == "rate_limit_exceeded"
         assert int(full.value.response.headers["retry-after"]) > 0
+
+
+@pytest.mark.calls("images.generate")
+def test_the_printed_example_runs(server: Server, tmp_path: Path) -> None:
+    pages = [ROOT / "README.md", ROOT / "docs" / "openai.md"]
+    blocks = [
+        text
+        for page in pages
+        for text in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
+    ]
+    examples = [text for text in blocks if "from openai import" in text]
+    assert len(examples) >= 2
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    for example in examples:
+        program = example.replace("http://localhost:8009", server.url)
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=150)
+    assert opened((tmp_path / "rocket.png").read_bytes()).size == (64, 64)

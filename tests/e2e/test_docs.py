@@ -26,6 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "demo
 # Training takes hours; its command is run with few steps by another test. What serves needs a broker.
 ELSEWHERE = {
     "make demo-models": "tests/unit/test_demo.py",
+    "make clients-table": "tests/unit/test_clients_table.py",
     ".venv/bin/ecurie serve --demo": "tests/e2e/test_cluster.py",
     ".venv/bin/ecurie worker --demo": "tests/e2e/test_cluster.py",
     ".venv/bin/ecurie worker --demo --models sdxl-base,pony-xl-v6 --name gpu-1": "tests/e2e/test_cluster.py",

@@ -11,8 +11,8 @@ from ecurie.api import schemas
 from ecurie.api.openai.bodies import Format, ImagesBody
 from ecurie.domain import Job
 from ecurie.errors import EcurieError
+from ecurie.images.storage import Storage
 from ecurie.requests.preview import PARTS, preview_of
-from ecurie.service import Service
 
 
 class InputTokens(BaseModel):
@@ -59,19 +59,19 @@ class ImagesOut(BaseModel):
     ecurie: EcurieOut
 
 
-def images_out(job: Job, body: ImagesBody, service: Service, base_url: str) -> ImagesOut:
+def images_out(job: Job, body: ImagesBody, outputs: Storage, base_url: str) -> ImagesOut:
     """`base_url` is the server's as the client knows it, without a slash at the end.
 
-    Raises UnknownOutput or StorageUnavailable.
+    Raises FileNotFoundError or StorageUnavailable.
     """
     result = schemas.result_out(job)
     assert result is not None
     images = []
     for image in result.images:
-        if body.response_format == "url":
+        if body.as_url:
             place = {"url": f"{base_url}{image.url}"}
         else:
-            place = {"b64_json": coded(service.read_output(image.filename))}
+            place = {"b64_json": coded(outputs.read(image.filename))}
         images.append(ImageOut(**place, revised_prompt=result.prompt, seed=image.seed))
     return ImagesOut(
         created=created(job),

@@ -36,7 +36,9 @@ class ImagesBody(BaseModel):
     quality: Quality = Field(
         "auto", description="Sets the steps where the request gives neither them nor a preset."
     )
-    response_format: Literal["b64_json", "url"] = "b64_json"
+    response_format: Literal["b64_json", "url"] | None = Field(
+        None, description="Default: b64_json; url for the ids dall-e-2 and dall-e-3, as with OpenAI."
+    )
     output_format: Format = "png"
     output_compression: int | None = Field(None, ge=0, le=100, description="Of webp and jpeg: their quality.")
     background: Literal["auto", "opaque", "transparent"] = Field("auto", description="Always opaque.")
@@ -55,6 +57,13 @@ class ImagesBody(BaseModel):
         if not isinstance(given, dict):
             return given
         return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def as_url(self) -> bool:
+        """Clients of the first models were given addresses unless they asked otherwise, and read those."""
+        if self.response_format is None:
+            return (self.model or "").startswith("dall-e-")
+        return self.response_format == "url"
 
     @property
     def quality_told(self) -> str:

@@ -15,6 +15,7 @@ TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_
 CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 """OpenAI's, by status."""
 CODES_OF_OURS = {"unknown-model": "model_not_found", "http-404": "unknown_url"}
+FIELDS = {"unknown-model": "model"}
 NOWHERE = "nothing is served here; there are /v1/models, /v1/images/generations and /v1/images/edits"
 
 
@@ -43,7 +44,7 @@ def error_out(told: Problem) -> ErrorOut:
         error=ErrorBody(
             message=f"{message}; {told.remedy}" if told.remedy else message,
             type=kind,
-            param=told.field,
+            param=told.field or FIELDS.get(told.code),
             code=CODES.get(status) or CODES_OF_OURS.get(told.code, told.code),
         )
     )

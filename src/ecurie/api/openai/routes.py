@@ -95,5 +95,5 @@ async def _drawn(native: GenerateBody, body: ImagesBody, kind: str, visit: Visit
         return JobStream(job, body, kind, visit)
     job = await visit.result_of(job)
     base_url = str(visit.request.base_url).rstrip("/")
-    answer = await run_in_threadpool(images_out, job, body, visit.service, base_url)
+    answer = await run_in_threadpool(images_out, job, body, visit.service.outputs, base_url)
     return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"x-request-id": job.id})

@@ -110,7 +110,7 @@ class JobStream(StreamingResponse):
         assert job.result is not None
         usage, told = usage_of(job), ecurie_out(job).model_dump(mode="json")
         for index, image in enumerate(job.result.images):
-            content = self._visit.service.read_output(image.filename)
+            content = self._visit.service.outputs.read(image.filename)
             yield self._event("completed", content, created(job)) | {
                 "usage": usage and usage.model_dump(),
                 "revised_prompt": job.request.final_prompt,
