@@ -38,6 +38,8 @@ class ProblemResponse(JSONResponse):
 
 
 Shape = Callable[[Problem], JSONResponse]
+PLACES = (("body",), ("query",), ("path",), ("header",))
+"""Where FastAPI says that a field was."""
 SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
 
@@ -80,8 +82,8 @@ def from_validation(errors: Sequence[Any]) -> EcurieError:
     if first["type"] == "json_invalid":
         place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
         return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    name = ".".join(where) or "body"
+    where = first["loc"][1:] if first["loc"][:1] in PLACES else first["loc"]
+    name = ".".join(map(str, where)) or "body"
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
     given = first.get("input")
     if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):

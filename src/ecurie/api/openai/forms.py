@@ -25,6 +25,10 @@ STRUCTURED = frozenset({"hires", "lora", "loras", "reference_images"})
 """Fields that may be JSON in one text."""
 
 
+class Columns(dict[str, list[str]]):
+    """The objects of a list, as the values of each key."""
+
+
 @dataclass
 class Form:
     """`files` by name, in the order in which they came: contents, or texts that name a picture."""
@@ -58,21 +62,30 @@ async def read_form(request: Request) -> Form:
 def nested(texts: list[tuple[str, str]]) -> dict[str, Any]:
     """The values of a form as JSON would have them, all texts still. Raises InvalidRequest."""
     fields: dict[str, Any] = {}
-    items: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, value in texts:
         parts = NAME.fullmatch(name)
         if parts is None:
             raise InvalidRequest(f"{name[:100]}: no field has such a name", field=name[:100])
-        plain, is_item, key = parts.groups()
-        if is_item and key:
-            items[plain][key].append(value)
-        elif is_item:
-            fields.setdefault(plain, []).append(value)
-        elif key:
-            fields.setdefault(plain, {})[key] = value
-        else:
-            fields[plain] = _structured(plain, value) if plain in STRUCTURED else value
-    return fields | {name: _objects(name, columns) for name, columns in items.items()}
+        _put(fields, *parts.groups(), value)
+    return {name: _objects(name, v) if isinstance(v, Columns) else v for name, v in fields.items()}
+
+
+def _put(fields: dict[str, Any], name: str, item: str | None, key: str | None, value: str) -> None:
+    if not item and not key:
+        if name in fields:
+            raise InvalidRequest(f"{name}: is there twice", field=name)
+        fields[name] = _structured(name, value) if name in STRUCTURED else value
+        return
+    kind: type[Any] = Columns if item and key else list if item else dict
+    place = fields.setdefault(name, kind())
+    if type(place) is not kind:
+        raise InvalidRequest(f"{name}: is there twice, in two ways", field=name)
+    if key is None:
+        place.append(value)
+    elif item:
+        place.setdefault(key, []).append(value)
+    else:
+        place[key] = value
 
 
 def _structured(name: str, text: str) -> Any:
@@ -84,7 +97,7 @@ def _structured(name: str, text: str) -> Any:
         raise InvalidRequest(f"{name}: this is not valid JSON", field=name) from error
 
 
-def _objects(name: str, columns: dict[str, list[str]]) -> list[dict[str, str]]:
+def _objects(name: str, columns: Columns) -> list[dict[str, str]]:
     """SDKs send all values of one key, then all of the next, so each object must have every key."""
     if len({len(values) for values in columns.values()}) > 1:
         raise InvalidRequest(

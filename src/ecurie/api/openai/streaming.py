@@ -91,14 +91,14 @@ class JobStream(StreamingResponse):
         partials, told_at = Partials(self._body.partial_images), time.monotonic()
         stopping = self._visit.request.app.state.stopping
         while not self._job.state.ended and not stopping():
+            now = time.monotonic()
             if (partial := partials.of(self._job)) is not None:
+                told_at = now
                 yield _frame(await run_in_threadpool(self._partial, *partial))
-            elif time.monotonic() < told_at + HEARTBEAT_SECONDS:
-                self._job = await self._visit.following.again(self._job)
-                continue
-            else:
+            elif now >= told_at + HEARTBEAT_SECONDS:
+                told_at = now
                 yield KEEPALIVE_COMMENT
-            told_at = time.monotonic()
+            self._job = await self._visit.following.again(self._job)
 
     def _partial(self, image: int, index: int, preview: Preview) -> dict[str, Any]:
         content = _in_format(preview.image, self._body.output_format)
