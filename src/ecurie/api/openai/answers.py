@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from ecurie.api import schemas
 from ecurie.api.openai.bodies import Format, ImagesBody
-from ecurie.domain import Job
-from ecurie.errors import EcurieError
+from ecurie.domain import ImageFile, Job
+from ecurie.errors import EcurieError, UnknownOutput
 from ecurie.images.storage import Storage
 from ecurie.requests.preview import PARTS, preview_of
 
@@ -62,16 +62,14 @@ class ImagesOut(BaseModel):
 def images_out(job: Job, body: ImagesBody, outputs: Storage, base_url: str) -> ImagesOut:
     """`base_url` is the server's as the client knows it, without a slash at the end.
 
-    Raises FileNotFoundError or StorageUnavailable.
+    Raises UnknownOutput or StorageUnavailable.
     """
     result = schemas.result_out(job)
+    assert job.result is not None
     assert result is not None
     images = []
-    for image in result.images:
-        if body.as_url:
-            place = {"url": f"{base_url}{image.url}"}
-        else:
-            place = {"b64_json": coded(outputs.read(image.filename))}
+    for file, image in zip(job.result.images, result.images, strict=True):
+        place = {"url": f"{base_url}{image.url}"} if body.as_url else {"b64_json": coded_image(outputs, file)}
         images.append(ImageOut(**place, revised_prompt=result.prompt, seed=image.seed))
     return ImagesOut(
         created=created(job),
@@ -123,5 +121,9 @@ def usage_of(job: Job) -> UsageOut | None:
     return UsageOut(input_tokens=text + image, input_tokens_details=details, total_tokens=text + image)
 
 
-def coded(content: bytes) -> str:
-    return b64encode(content).decode()
+def coded_image(outputs: Storage, image: ImageFile) -> str:
+    """Raises UnknownOutput or StorageUnavailable."""
+    try:
+        return b64encode(outputs.read(image.filename)).decode()
+    except FileNotFoundError:
+        raise UnknownOutput(f"the image {image.filename} was removed before it could be sent") from None

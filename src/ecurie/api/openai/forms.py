@@ -66,7 +66,8 @@ def nested(texts: list[tuple[str, str]]) -> dict[str, Any]:
         parts = NAME.fullmatch(name)
         if parts is None:
             raise InvalidRequest(f"{name[:100]}: no field has such a name", field=name[:100])
-        _put(fields, *parts.groups(), value)
+        plain, item, key = parts.groups()
+        _put(fields, plain, item, key, value)
     return {name: _objects(name, v) if isinstance(v, Columns) else v for name, v in fields.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.waiting import until_end
 from ecurie.domain import Caller, Job
-from ecurie.errors import EcurieError, JobFinished, NotReady, UnknownJob, error_called
+from ecurie.errors import EcurieError, JobFinished, NotReady, StoreUnavailable, UnknownJob, error_called
 from ecurie.requests.body import GenerateBody
 from ecurie.service import Service
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class Visit:
             return
         # The client's leaving cancels this very task.
         with anyio.CancelScope(shield=True), suppress(JobFinished, UnknownJob):
-            await run_in_threadpool(self.service.cancel, job.id, self.caller)
+            try:
+                await run_in_threadpool(self.service.cancel, job.id, self.caller)
+            except StoreUnavailable as error:
+                log.warning("job %s goes on, though its client has left: %s", job.id, error)
 
 
 async def get_visit(

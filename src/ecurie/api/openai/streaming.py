@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import json
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.concurrency import run_in_threadpool
+from fastapi.concurrency import iterate_in_threadpool, run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
 from ecurie.api.errors import problem_of
-from ecurie.api.openai.answers import coded, created, ecurie_out, size_of, usage_of
+from ecurie.api.openai.answers import coded_image, created, ecurie_out, size_of, usage_of
 from ecurie.api.openai.bodies import ImagesBody
 from ecurie.api.openai.errors import error_out
 from ecurie.api.openai.running import Visit
@@ -80,7 +81,7 @@ class JobStream(StreamingResponse):
             yield _failed(failure)
             return
         try:
-            for event in await run_in_threadpool(lambda: list(self._completed())):
+            async for event in iterate_in_threadpool(self._completed()):
                 yield _frame(event)
         except EcurieError as error:
             yield _failed(error)
@@ -102,7 +103,7 @@ class JobStream(StreamingResponse):
 
     def _partial(self, image: int, index: int, preview: Preview) -> dict[str, Any]:
         content = _in_format(preview.image, self._body.output_format)
-        event = self._event("partial_image", content, int(time.time()))
+        event = self._event("partial_image", b64encode(content).decode(), int(time.time()))
         return event | {"partial_image_index": index, "image_index": image}
 
     def _completed(self) -> Iterator[dict[str, Any]]:
@@ -110,18 +111,18 @@ class JobStream(StreamingResponse):
         assert job.result is not None
         usage, told = usage_of(job), ecurie_out(job).model_dump(mode="json")
         for index, image in enumerate(job.result.images):
-            content = self._visit.service.outputs.read(image.filename)
-            yield self._event("completed", content, created(job)) | {
+            coded = coded_image(self._visit.service.outputs, image)
+            yield self._event("completed", coded, created(job)) | {
                 "usage": usage and usage.model_dump(),
                 "revised_prompt": job.request.final_prompt,
                 "image_index": index,
                 "ecurie": told | {"seed": image.seed},
             }
 
-    def _event(self, what: str, content: bytes, created_at: int) -> dict[str, Any]:
+    def _event(self, what: str, coded: str, created_at: int) -> dict[str, Any]:
         return {
             "type": f"{self._kind}.{what}",
-            "b64_json": coded(content),
+            "b64_json": coded,
             "created_at": created_at,
             "background": "opaque",
             "output_format": self._body.output_format,
