@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
@@ -27,8 +24,7 @@ from tests.unit.images.pictures import saved
 CLIENT = "openai (Python SDK)"
 VERSION = version("openai")
 APPLE = Path(__file__).parents[1] / "data" / "emoji" / "red-apple.png"
-ROOT = Path(__file__).parents[2]
-CAT = ROOT / "docs" / "pictures" / "start.png"
+CAT = Path(__file__).parents[2] / "docs" / "pictures" / "start.png"
 QUICK: dict[str, Any] = {"steps": 4, "seed": 7}
 
 
@@ -350,20 +346,3 @@ def test_a_wrong_key_and_a_full_queue_are_their_own_exceptions(start_server: Sta
             right.images.generate(prompt="red apple")
         assert full.value.code == "rate_limit_exceeded"
         assert int(full.value.response.headers["retry-after"]) > 0
-
-
-@pytest.mark.calls("images.generate")
-def test_the_printed_example_runs(server: Server, tmp_path: Path) -> None:
-    pages = [ROOT / "README.md", ROOT / "docs" / "openai.md"]
-    blocks = [
-        text
-        for page in pages
-        for text in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
-    ]
-    examples = [text for text in blocks if "from openai import" in text]
-    assert len(examples) >= 2
-    (tmp_path / "docs").symlink_to(ROOT / "docs")
-    for example in examples:
-        program = example.replace("http://localhost:8009", server.url)
-        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=150)
-    assert opened((tmp_path / "rocket.png").read_bytes()).size == (64, 64)
