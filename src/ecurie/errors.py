@@ -8,6 +8,7 @@ EcurieError
 │   ├── NotBuiltYet              a field of a later release (422)
 │   ├── UnknownModel             (404)
 │   ├── UnknownPreset            (404)
+│   ├── UnknownSampler           a sampler's name of the web UIs (400)
 │   ├── UnknownJob               (404)
 │   ├── UnknownSweep             (404)
 │   ├── UnknownOutput            (404)
@@ -105,6 +106,10 @@ class UnknownModel(RequestError):
 
 class UnknownPreset(RequestError):
     code, status, title = "unknown-preset", 404, "Unknown preset"
+
+
+class UnknownSampler(RequestError):
+    code, status, title = "unknown-sampler", 400, "Unknown sampler"
 
 
 class UnknownJob(RequestError):

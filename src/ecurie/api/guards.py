@@ -23,6 +23,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"}
     | {"/v1/images/edits", "/v1/images/generations"}
+    | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
+    | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}
 )
 """Whose bodies may hold pictures: two of the largest (a picture and its mask), in base64."""
 PICTURES_IN_BASE64 = 2 * 4 / 3

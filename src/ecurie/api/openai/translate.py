@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ecurie.api.a1111.samplers import scheduler_for
 from ecurie.api.errors import from_validation
 from ecurie.api.openai.bodies import ImagesBody
 from ecurie.catalog.catalog import Catalog
-from ecurie.errors import InvalidRequest, RequestError
+from ecurie.errors import InvalidRequest, RequestError, UnknownSampler
 from ecurie.requests.body import GenerateBody
 
 OPENAI_MODELS = re.compile(r"dall-e-[23]|gpt-image-[a-z0-9.-]+|chatgpt-image-latest")
@@ -35,7 +36,6 @@ OWN = {
 """Fields of `POST /generate` that OpenAI's names stand for."""
 EXTRA = GenerateBody.model_fields.keys() - {"prompt", "model", "num_images", "format", "quality"}
 """Those that may be sent by their own names."""
-PLAIN_SCHEDULES = {"", "automatic", "normal", "default"}
 
 
 def native_model(name: str | None, catalog: Catalog) -> str | None:
@@ -99,7 +99,7 @@ def _extra_fields(body: ImagesBody) -> dict[str, Any]:
     if "loras" in fields:
         fields["loras"] = _loras(fields["loras"])
     if "sampler" in fields:
-        fields["scheduler"] = _scheduler(fields.pop("sampler"), fields.get("scheduler", ""))
+        fields["scheduler"] = _scheduler(fields.pop("sampler"), fields.get("scheduler"))
     return fields
 
 
@@ -126,12 +126,15 @@ def _lora(given: Any) -> Any:
     return {LORA_ALIASES.get(name, name): value for name, value in given.items()}
 
 
-def _scheduler(sampler: Any, schedule: Any) -> Any:
-    """A1111's two names as the one of `GET /schedulers`: `DPM++ 2M` and `karras`."""
-    name = str(schedule).casefold()
-    if name in PLAIN_SCHEDULES or str(sampler).casefold().endswith(f" {name}"):
-        return sampler
-    return f"{sampler} {schedule}"
+def _scheduler(sampler: Any, schedule: Any) -> str:
+    """The two as A1111's clients name them: `DPM++ 2M` and `Karras`."""
+    if not (isinstance(sampler, str) and isinstance(schedule, str | None)):
+        raise InvalidRequest("sampler: is a text, and so is scheduler beside it", field="sampler")
+    try:
+        return scheduler_for(sampler, schedule)
+    except UnknownSampler as error:
+        error.field = "sampler"
+        raise
 
 
 def _size(body: ImagesBody) -> dict[str, int]:

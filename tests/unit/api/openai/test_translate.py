@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ecurie.api.openai.bodies import ImagesBody
 from ecurie.api.openai.translate import clients_names, native_body, native_model
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.errors import InvalidRequest, UnknownAdapter
+from ecurie.errors import InvalidRequest, UnknownAdapter, UnknownSampler
 from ecurie.requests.body import GenerateBody
 
 
@@ -39,9 +39,11 @@ def test_a_prompt_alone_leaves_all_else_to_the_defaults(catalog: Catalog) -> Non
         ({"quality": "high", "preset": "lightning"}, {"preset": "lightning"}),
         ({"quality": "auto"}, {}),
         ({"cfg_scale": 4.5, "seed": 1, "clip_skip": 2}, {"guidance_scale": 4.5, "seed": 1, "clip_skip": 2}),
-        ({"sampler": "DPM++ 2M", "scheduler": "Karras"}, {"scheduler": "DPM++ 2M Karras"}),
-        ({"sampler": "DPM++ 2M Karras", "scheduler": "karras"}, {"scheduler": "DPM++ 2M Karras"}),
-        ({"sampler": "Euler a", "scheduler": "automatic"}, {"scheduler": "Euler a"}),
+        ({"sampler": "DPM++ 2M", "scheduler": "Karras"}, {"scheduler": "dpmpp-2m-karras"}),
+        ({"sampler": "DPM++ 2M Karras"}, {"scheduler": "dpmpp-2m-karras"}),
+        ({"sampler": "DPM++ 2M", "scheduler": "uniform"}, {"scheduler": "dpmpp-2m"}),
+        ({"sampler": "Euler a", "scheduler": "automatic"}, {"scheduler": "euler-a"}),
+        ({"sampler": "unipc"}, {"scheduler": "unipc"}),
         ({"scheduler": "unipc"}, {"scheduler": "unipc"}),
         ({"model": "pony-xl-v6", "user": "42", "style": "vivid"}, {"model": "pony-xl-v6"}),
         ({"model": None, "size": None, "seed": None, "stream": None}, {}),
@@ -81,6 +83,9 @@ def test_a_scale_is_a_weight(catalog: Catalog) -> None:
         ({"steps": 5, "num_inference_steps": 5}, "num_inference_steps", "send one of them"),
         ({"num_inference_steps": 500}, "num_inference_steps", "num_inference_steps: "),
         ({"steps": "5"}, "steps", "valid integer"),
+        ({"sampler": "nope"}, "sampler", "no sampler 'nope'"),
+        ({"sampler": 5}, "sampler", "is a text"),
+        ({"sampler": "Euler", "scheduler": "nope"}, "scheduler", "no schedule type 'nope'"),
         ({"lora": {"name": "ink", "path": "/etc"}}, "lora.0.path", "unknown field"),
         ({"size": "100x104"}, "size", "multiples of 8"),
         ({"size": "huge"}, "size", "multiples of 8"),
@@ -91,7 +96,7 @@ def test_a_scale_is_a_weight(catalog: Catalog) -> None:
 def test_what_cannot_be_done_is_refused_by_the_clients_name(
     catalog: Catalog, given: dict[str, Any], field: str, said: str
 ) -> None:
-    with pytest.raises(InvalidRequest) as raised:
+    with pytest.raises((InvalidRequest, UnknownSampler)) as raised:
         translated(catalog, **given)
     assert raised.value.field == field
     assert said in raised.value.whole
