@@ -20,6 +20,8 @@ from ecurie.api.admission import Admission
 from ecurie.api.errors import ERROR_RESPONSES, SHAPES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
+from ecurie.api.openai import errors as openai_errors
+from ecurie.api.openai import routes as openai
 from ecurie.api.routes import catalogue, generate, jobs, keys, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.jobs.client_options import ClientOptions
@@ -65,11 +67,12 @@ def create_app(
     app.state.forecasts = forecasts
     app.state.client_options, app.state.running = ClientOptions(service.store.database), Running()
     app.state.app_id = secrets.randbits(53)
+    SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys):
         app.include_router(routes.router)
-    for routes in (a1111, a1111_lists):
+    for routes in (a1111, a1111_lists, openai):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,

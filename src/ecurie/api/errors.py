@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -39,15 +39,16 @@ class ProblemResponse(JSONResponse):
 
 
 Shape = Callable[[Problem], JSONResponse]
+PLACES = (("body",), ("query",), ("path",), ("header",))
+"""Where FastAPI says that a field was."""
 SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
 BASIC_PATHS = ("/sdapi/", "/internal/", "/app_id")
 """Whose clients log in as to AUTOMATIC1111, with HTTP Basic."""
 
 
-def answer_to(error: EcurieError, path: str) -> Response:
-    """What a client of this path gets."""
-    told = Problem(
+def problem_of(error: EcurieError) -> Problem:
+    return Problem(
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
@@ -56,6 +57,11 @@ def answer_to(error: EcurieError, path: str) -> Response:
         field=getattr(error, "field", None),
         remedy=error.remedy,
     )
+
+
+def answer_to(error: EcurieError, path: str) -> Response:
+    """What a client of this path gets."""
+    told = problem_of(error)
     headers = {}
     if isinstance(error, ServiceError) and error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
@@ -76,14 +82,14 @@ def _document(told: Problem) -> JSONResponse:
     return ProblemResponse(told.model_dump(exclude_none=True), told.status)
 
 
-def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
+def from_validation(errors: Sequence[Any]) -> EcurieError:
     """The first mistake, named by its field; the rest counted."""
     first = errors[0]
     if first["type"] == "json_invalid":
         place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
         return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    name = ".".join(where) or "body"
+    where = first["loc"][1:] if first["loc"][:1] in PLACES else first["loc"]
+    name = ".".join(map(str, where)) or "body"
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
     given = first.get("input")
     if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
@@ -105,7 +111,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer_to(from_validation(list(error.errors())), request.scope["path"])
+        return answer_to(from_validation(error.errors()), request.scope["path"])
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

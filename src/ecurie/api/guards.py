@@ -23,6 +23,7 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 """That need no key: they tell nothing, and who is asked for a key must be able to say so."""
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"}
+    | {"/v1/images/edits", "/v1/images/generations"}
     | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
     | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}
 )
