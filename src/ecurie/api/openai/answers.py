@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from ecurie.api import schemas
+from ecurie.api.links import Links
 from ecurie.api.openai.bodies import Format, ImagesBody
 from ecurie.domain import ImageFile, Job
 from ecurie.errors import EcurieError, UnknownOutput
@@ -59,12 +60,12 @@ class ImagesOut(BaseModel):
     ecurie: EcurieOut
 
 
-def images_out(job: Job, body: ImagesBody, outputs: Storage, base_url: str) -> ImagesOut:
+def images_out(job: Job, body: ImagesBody, outputs: Storage, links: Links, base_url: str) -> ImagesOut:
     """`base_url` is the server's as the client knows it, without a slash at the end.
 
     Raises UnknownOutput or StorageUnavailable.
     """
-    result = schemas.result_out(job)
+    result = schemas.result_out(job, links)
     assert job.result is not None
     assert result is not None
     images = []
@@ -78,12 +79,12 @@ def images_out(job: Job, body: ImagesBody, outputs: Storage, base_url: str) -> I
         quality=body.quality_told,
         size=size_of(job),
         usage=usage_of(job),
-        ecurie=ecurie_out(job),
+        ecurie=ecurie_out(job, links),
     )
 
 
-def ecurie_out(job: Job) -> EcurieOut:
-    result = schemas.result_out(job)
+def ecurie_out(job: Job, links: Links) -> EcurieOut:
+    result = schemas.result_out(job, links)
     assert result is not None
     request = job.request
     return EcurieOut(

@@ -61,7 +61,7 @@ async def edit_images(visit: VisitDep) -> Response:
         body = ImagesBody.model_validate(form.fields, strict=False)
     except ValidationError as error:
         raise from_validation(error.errors()) from error
-    pictures = await run_in_threadpool(picture_fields, form, visit.service.pictures)
+    pictures = await run_in_threadpool(picture_fields, form, visit.service.pictures(visit.caller))
     native = native_body(body, visit.service.catalog, pictures, lenient=True)
     return await _drawn(native, body, "image_edit", visit)
 
@@ -95,5 +95,5 @@ async def _drawn(native: GenerateBody, body: ImagesBody, kind: str, visit: Visit
         return JobStream(job, body, kind, visit)
     job = await visit.result_of(job)
     base_url = str(visit.request.base_url).rstrip("/")
-    answer = await run_in_threadpool(images_out, job, body, visit.service.outputs, base_url)
+    answer = await run_in_threadpool(images_out, job, body, visit.service.outputs, visit.links, base_url)
     return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"x-request-id": job.id})

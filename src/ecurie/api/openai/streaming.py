@@ -109,7 +109,7 @@ class JobStream(StreamingResponse):
     def _completed(self) -> Iterator[dict[str, Any]]:
         job = self._job
         assert job.result is not None
-        usage, told = usage_of(job), ecurie_out(job).model_dump(mode="json")
+        usage, told = usage_of(job), ecurie_out(job, self._visit.links).model_dump(mode="json")
         for index, image in enumerate(job.result.images):
             coded = coded_image(self._visit.service.outputs, image)
             yield self._event("completed", coded, created(job)) | {
