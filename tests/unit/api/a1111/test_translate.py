@@ -240,4 +240,4 @@ def test_a_file_of_a_picture_is_looked_for_in_this_server_alone(service: Service
     work = picture(service, init_images=[str(tmp_path / "x.png"), "http://127.0.0.1/x.png"])
     for body in work.bodies:
         with pytest.raises(EcurieError, match="init_image: "):
-            service.resolve(body)
+            service.resolve(body, LOCAL)
