@@ -324,6 +324,17 @@ def test_the_command_line_goes_with_a_key(people: People, things: Things) -> Non
     assert (refused.returncode, "no valid API key" in refused.stderr) == (2, True)
 
 
+def test_a_program_for_automatic1111_logs_in_with_a_key_as_its_password(people: People) -> None:
+    key = people.anna.headers["authorization"].split()[1]
+    body = {"prompt": "cat", "steps": 1, "width": 64, "height": 64}
+    refused = people.stranger.post("/sdapi/v1/txt2img", json=body, auth=("", ""))
+    assert (refused.status_code, refused.headers["www-authenticate"].split()[0]) == (401, "Basic")
+    drawn = people.stranger.post("/sdapi/v1/txt2img", json=body, auth=("anybody", key))
+    assert (drawn.status_code, len(drawn.json()["images"])) == (200, 1)
+    newest = people.admin.get("/jobs?limit=1").json()["jobs"][0]
+    assert (newest["request"]["prompt"], newest["owner"]) == ("cat", people.key_ids["anna"])
+
+
 def test_a_key_that_is_revoked_beside_the_server_stops_within_a_second(people: People) -> None:
     key = people.admin.post("/keys", json={"name": "carl", "role": "user"}).json()
     carl = {"authorization": f"Bearer {key['key']}"}
