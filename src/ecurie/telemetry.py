@@ -43,8 +43,13 @@ class Tracing:
 
     @contextmanager
     def span(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
-        """Within the one that is open; an error that leaves it is told."""
-        with self._tracer.start_as_current_span(name, attributes=_named_ours(attributes)):
+        """Within the one that is open. Errors that leave it are the request's to tell: they may hold prompts."""
+        with self._tracer.start_as_current_span(
+            name,
+            attributes=_named_ours(attributes),
+            record_exception=False,
+            set_status_on_exception=False,
+        ):
             yield
 
     def traceparent(self) -> str:

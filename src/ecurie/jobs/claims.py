@@ -31,6 +31,7 @@ from ecurie.jobs.clock import database_time
 from ecurie.jobs.counting import Counts
 from ecurie.jobs.database import transaction
 from ecurie.jobs.figures import count
+from ecurie.jobs.owners import own_outputs
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
 from ecurie.jobs.schedule import Held, Waiting, choose, foresee
@@ -134,6 +135,9 @@ class Claims:
 
     def succeed(self, claim: Claim, result: JobResult, seen: Seen = NOTHING_SEEN) -> None:
         """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
+        # First, so that no image of a job that has ended lacks its owner; each run has names of its own.
+        with self._database.connect() as connection:
+            own_outputs(connection, (image.filename for image in result.images), claim.job.owner)
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
         try:

@@ -11,15 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.domain import Caller, Role, Seen, Timings
+from ecurie.domain import Seen, Timings
 from ecurie.errors import StoreUnavailable
-from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.jobs.workers import WorkerRow
 from ecurie.service import Service
-from tests.unit.api.serving import make_service
+from tests.unit.api.serving import make_client, make_service
 from tests.unit.jobs.test_store import REQUEST, RESULT, claim
 
 MEMORY = {"ram_used": 5, "ram_peak": 6, "ram_free": 7, "ram_budget": 8, "vram_budget": 0, "models": [{}, {}]}
@@ -33,24 +31,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
     store.close()
 
 
-def client(service: Service, **options: bool) -> TestClient:
-    app = create_app(
-        service,
-        lambda: False,
-        Forecasts(service.store.database, list, 60),
-        allowed_hosts=(),
-        allowed_origins=(),
-        api_key=None,
-        max_body_bytes=20_000,
-        max_upload_bytes=1000,
-        **options,
-    )
-    return TestClient(app, base_url="http://localhost:8009", raise_server_exceptions=False)
-
-
-def figures(asked: TestClient) -> dict[str, float]:
+def figures(asked: TestClient, headers: dict[str, str] | None = None) -> dict[str, float]:
     """Each sample as Prometheus names it, `name{label="value"}`."""
-    answer = asked.get("/metrics")
+    answer = asked.get("/metrics", headers=headers)
     assert answer.headers["content-type"].startswith("text/plain; version=")
     return {
         f"{one.name}{{{','.join(f'{key}={value}' for key, value in sorted(one.labels.items()))}}}": one.value
@@ -73,7 +56,7 @@ def test_jobs_queue_and_workers_are_told(service: Service) -> None:
     draw(service)
     draw(service, model="pony-xl-v6")
     service.store.workers.tell(WORKER)
-    told = figures(client(service))
+    told = figures(make_client(service))
     expected = {
         "ecurie_jobs_finished_total{model=sdxl-base,outcome=succeeded}": 1,
         "ecurie_jobs_finished_total{model=pony-xl-v6,outcome=failed}": 0,
@@ -98,18 +81,18 @@ def test_jobs_queue_and_workers_are_told(service: Service) -> None:
 
 
 def test_every_api_process_tells_the_same_of_jobs_whenever_it_started(service: Service) -> None:
-    first = client(service)
+    first = make_client(service)
     draw(service)
     service.store.claims.succeed(claim(service.store), RESULT)
     before = figures(first)
     draw(service)
     service.store.claims.succeed(claim(service.store), RESULT)
     name = "ecurie_images_total{model=sdxl-base}"
-    assert (before[name], figures(first)[name], figures(client(service))[name]) == (2, 4, 4)
+    assert (before[name], figures(first)[name], figures(make_client(service))[name]) == (2, 4, 4)
 
 
 def test_requests_are_told_by_route_and_never_by_what_a_client_wrote(service: Service) -> None:
-    asked = client(service)
+    asked = make_client(service)
     for path in ("/jobs/one", "/jobs/two", "/no/such", "/neither"):
         assert asked.get(path).status_code == 404
     asked.request("BREW", "/healthz")
@@ -126,7 +109,7 @@ def test_requests_are_told_by_route_and_never_by_what_a_client_wrote(service: Se
 def test_listeners_are_counted_while_they_listen(service: Service) -> None:
     draw(service)
     (job,) = service.store.latest(1, None)
-    asked = client(service)
+    asked = make_client(service)
     service.store.cancel(job.id)
     with asked.stream("GET", f"/jobs/{job.id}/events") as answer:
         answer.read()
@@ -141,7 +124,7 @@ def test_while_the_store_is_away_the_rest_is_told(service: Service, monkeypatch:
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(service.store.figures, "counted", refuse)
-    told = figures(client(service))
+    told = figures(make_client(service))
     assert told["ecurie_store_up{}"] == 0
     assert not [name for name in told if name.startswith("ecurie_jobs")]
     assert "process_cpu_seconds_total{}" in told
@@ -149,26 +132,28 @@ def test_while_the_store_is_away_the_rest_is_told(service: Service, monkeypatch:
 
 def test_a_mistake_in_the_catalogue_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(service.catalog), "error", ValueError("line 3"))
-    assert figures(client(service))["ecurie_catalog_broken{}"] == 1
+    assert figures(make_client(service))["ecurie_catalog_broken{}"] == 1
 
 
 def test_openmetrics_is_answered_where_it_is_asked_for(service: Service) -> None:
     accept = "application/openmetrics-text; version=1.0.0"
-    answer = client(service).get("/metrics", headers={"accept": accept})
+    answer = make_client(service).get("/metrics", headers={"accept": accept})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
 
 
-def test_figures_of_everybody_are_for_admins(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecurie.api.guards.LOCAL", Caller("k1", Role.USER))
-    answer = client(service).get("/metrics")
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+def test_figures_of_everybody_need_a_key_where_others_do(service: Service) -> None:
+    asked = make_client(service, api_key="s3cret")
+    assert asked.get("/metrics").status_code == 401
+    told = figures(make_client(service, api_key="s3cret"), {"authorization": "Bearer s3cret"})
+    assert told["ecurie_store_up{}"] == 1
+    assert told["ecurie_workers{state=idle}"] == 0
 
 
 def test_the_access_log_tells_routes(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ecurie.api.observer"):
-        client(service).get("/jobs/secret")
+        make_client(service).get("/jobs/secret")
         assert caplog.text == ""
-        client(service, access_log=True).get("/jobs/secret")
+        make_client(service, access_log=True).get("/jobs/secret")
     assert "GET /jobs/{job_id}: 404 in 0." in caplog.text
     assert "secret" not in caplog.text
