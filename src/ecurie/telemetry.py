@@ -43,7 +43,7 @@ class Tracing:
 
     @contextmanager
     def span(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
-        """Within the one that is open. Errors that leave it are the request's to tell: they may hold prompts."""
+        """Within the one that is open. An error that leaves it is not told here: it may quote a prompt."""
         with self._tracer.start_as_current_span(
             name,
             attributes=_named_ours(attributes),

@@ -258,7 +258,7 @@ def test_every_record_is_one_object_and_those_of_a_job_say_which(story: Story) -
         one["message"].split(" in ")[0] for one in records if one["logger"] == "ecurie.api.observer"
     )
     assert asked["POST /generate: 422"] == 3
-    assert asked["POST /generate: 200"] == 3
+    assert asked["POST /generate: 200"] == 4
 
 
 def test_no_prompt_is_in_a_log_or_a_trace(story: Story) -> None:
