@@ -1,7 +1,7 @@
 """The page for people: its files, as they lie in `ecurie/web`.
 
-Every file but the first lies below a path that holds the version of all of them, so a browser asks for each once,
-and never mixes two releases.
+Every file but the first lies below a path that holds the version of all of them, so a browser asks for each
+once, and never mixes two releases.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def index(request: Request) -> Response:
 
 @router.get("/web/{version}/{name:path}")
 def web_file(version: str, name: str, request: Request) -> Response:
-    """A file of the page. A page that was opened before an update gets what is there now, but does not keep it."""
+    """A file of the page. One opened before an update gets what is there now, and does not keep it."""
     files = web_files()
     if name not in files:
         raise HTTPException(404)
