@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ecurie.api.app import create_app
-from ecurie.api.page import FOLDER, web_files
+from ecurie.api.page import FOLDER, first_modules, web_files
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
@@ -101,3 +101,11 @@ def test_vendored_files_are_those_of_the_script() -> None:
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
     files = [file for file in (FOLDER / "vendor").iterdir() if file.suffix in (".js", ".woff2")]
     assert sums == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_the_browser_is_told_of_every_module_that_it_needs_first(client: TestClient) -> None:
+    page = client.get("/", headers=BROWSER).text
+    told = re.findall(r'<link rel="modulepreload" href="/web/\w+/([^"]+)">', page)
+    assert told == first_modules()
+    assert {"app.js", "parts/shell.js", "lib/api.js", "vendor/preact.js"} <= set(told)
+    assert not [name for name in told if name.startswith("lang/") or name == "views/gallery.js"]
