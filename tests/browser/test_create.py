@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import JSHandle, Page, expect
 
 from tests.browser.conftest import Windows
 from tests.browser.doing import add_adapter, generate, result, set_number, shown_file, stage, write_prompt
@@ -175,25 +176,44 @@ def test_settings_of_a_picture_are_used_again_and_varied(page: Page, server: Ser
     expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
 
 
+def with_file(page: Page) -> JSHandle:
+    """What the browser hands over when a picture is pasted or dropped."""
+    return page.evaluate_handle(
+        """content => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));
+            return data;
+        }""",
+        base64.b64encode(PICTURE.read_bytes()).decode(),
+    )
+
+
 def test_a_picture_is_started_from_and_others_lend_their_look(page: Page, server: Server) -> None:
-    """Chosen as a file, and pasted."""
+    """Pasted, dropped and chosen as a file."""
     write_prompt(page, "dog face")
     set_number(page, "Steps", 6)
     section = page.get_by_role("region", name="Pictures", exact=True)
+    page.evaluate(
+        "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))",
+        with_file(page),
+    )
+    expect(section.get_by_role("img", name="The picture to start from")).to_be_visible()
+    section.get_by_text("Borrow a look").dispatch_event("drop", {"dataTransfer": with_file(page)})
+    expect(section.get_by_role("img", name="Reference 1")).to_be_visible()
+    section.get_by_role("button", name="Remove the picture to start from").click()
     section.get_by_label("Start from a picture").set_input_files(PICTURE)
     expect(section.get_by_role("img", name="The picture to start from")).to_be_visible()
-    section.get_by_label("Borrow a look").set_input_files(PICTURE)
-    expect(section.get_by_role("img", name="Reference 1")).to_be_visible()
     generate(page)
-    shown_file(page)
+    first = shown_file(page)
     sent = server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]
     assert sent["init_image"] == sent["reference_images"][0]
     assert (sent["strength"], sent["ip_strength"]) == (0.75, 0.6)
-    first = shown_file(page)
     page.get_by_role("button", name="Start from this").click()
     generate(page)
     expect(result(page)).not_to_have_attribute("src", first)
-    assert server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]["init_image"] != sent["init_image"]
+    again = server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]
+    assert again["init_image"] != sent["init_image"]
 
 
 def test_what_the_server_refuses_is_said(page: Page, windows: Windows) -> None:

@@ -89,6 +89,7 @@ export default {
   'start.crop': 'Crop',
   'start.stretch': 'Stretch',
   'references.label': 'Borrow a look',
+  'references.more': 'Add another',
   'references.hint': 'Pictures whose style or subject is taken over',
   'references.alt': 'Reference {n}',
   'references.remove': 'Remove reference {n}',

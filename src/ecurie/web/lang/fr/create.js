@@ -89,6 +89,7 @@ export default {
   'start.crop': 'Rogner',
   'start.stretch': 'Étirer',
   'references.label': 'Emprunter une allure',
+  'references.more': 'En ajouter une',
   'references.hint': 'Images dont le style ou le sujet est repris',
   'references.alt': 'Référence {n}',
   'references.remove': 'Retirer la référence {n}',
