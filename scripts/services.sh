@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder. What else tests need of the system (Chromium for the page, Node for an example) is installed too.
+# that they write in one folder. What else tests need of the system (Chromium for the page, Node for an example) is
+# installed too.
 #
 #   scripts/services.sh install                      with apt, those that are missing, and what else tests need
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env

@@ -21,6 +21,7 @@ export default {
   'triggers.out': 'Left out, of {name}. Press to write it into the prompt.',
   'triggers.automatic': 'Add them automatically again',
   'model.label': 'Model',
+  'model.none': 'There is no model here yet. “ecurie pull” downloads one; a file in models/checkpoints is one at once.',
   'model.choose': 'Choose a model',
   'license.unknown': 'Licence unknown',
   'download.first': 'Downloaded at first use',

@@ -21,6 +21,7 @@ export default {
   'triggers.out': 'Omis, de {name}. Cliquez pour l’écrire dans la description.',
   'triggers.automatic': 'Les ajouter à nouveau automatiquement',
   'model.label': 'Modèle',
+  'model.none': 'Il n’y a pas encore de modèle. « ecurie pull » en télécharge un ; un fichier dans models/checkpoints en est un aussitôt.',
   'model.choose': 'Choisir un modèle',
   'license.unknown': 'Licence inconnue',
   'download.first': 'Téléchargé à la première utilisation',
