@@ -12,6 +12,7 @@ from ecurie.access.keys import KeyStore
 from ecurie.access.limits import Rates
 from ecurie.access.ring import KeyRing
 from ecurie.access.signing import Signer, signing_secret
+from ecurie.api import page
 from ecurie.api.a1111 import errors as a1111_errors
 from ecurie.api.a1111 import list_routes as a1111_lists
 from ecurie.api.a1111 import routes as a1111
@@ -70,7 +71,7 @@ def create_app(
     SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys):
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys, page):
         app.include_router(routes.router)
     for routes in (a1111, a1111_lists, openai):
         app.include_router(routes.router)

@@ -21,6 +21,8 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 """That need no key: they tell nothing, and who is asked for a key must be able to say so."""
+PAGE_FILES = "/web/"
+"""The page asks for the key, so it is open itself."""
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"}
     | {"/v1/images/edits", "/v1/images/generations"}
@@ -59,7 +61,7 @@ class Guard:
             self._check_host(headers)
             self._check_origin(headers)
             admitted = Admitted(NOBODY, keyed=True)
-            if scope["path"] not in OPEN_PATHS:
+            if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(PAGE_FILES):
                 admitted = await self._admission.admit(scope, headers)
             most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
             _check_length(headers, most)
