@@ -27,6 +27,7 @@ def create_app(
     api_key: str | None,
     max_body_bytes: int,
     max_upload_bytes: int,
+    receive_seconds: float = 120,
 ) -> FastAPI:
     app = FastAPI(
         title="Écurie",
@@ -51,5 +52,6 @@ def create_app(
         api_key=api_key,
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
+        receive_seconds=receive_seconds,
     )
     return app

@@ -15,10 +15,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(BaseModel):
@@ -59,10 +61,17 @@ def answer_to(error: EcurieError, path: str) -> Response:
     return _shaped(told, path, headers)
 
 
-def _shaped(told: Problem, path: str, headers: Mapping[str, str] | None) -> Response:
+def _methods_of(request: Request) -> list[str]:
+    """Those of a path: each has a route of its own, and Starlette tells those of the first."""
+    routes = request.app.router.routes
+    asked = ({**request.scope, "method": method} for method in METHODS)
+    return [each["method"] for each in asked if any(route.matches(each)[0] is Match.FULL for route in routes)]
+
+
+def _shaped(told: Problem, path: str, headers: Mapping[str, str]) -> Response:
     shape = next((shape for start, shape in SHAPES.items() if path.startswith(start)), _document)
     answer = shape(told)
-    answer.headers.update(headers or {})
+    answer.headers.update(headers)
     return answer
 
 
@@ -103,6 +112,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:
+            # What FastAPI says of JSON that is nested too deeply, or has a number that is too long.
+            return answer_to(MalformedBody("the body cannot be read as JSON"), request.scope["path"])
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods_of(request))
         told = Problem(
             type="about:blank",
             title=str(error.detail),
@@ -110,7 +125,7 @@ def add_error_handlers(app: FastAPI) -> None:
             detail=str(error.detail),
             code=f"http-{error.status_code}",
         )
-        return _shaped(told, request.scope["path"], error.headers)
+        return _shaped(told, request.scope["path"], headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What every request must pass before a route sees it: Host, Origin, API key, body size.
+"""What every request must pass before a route sees it: Host, Origin, API key, body.
 
 A server on loopback can be reached by any web page that its user visits (CSRF, DNS rebinding), so the Host
 must be one of ours and an Origin, when a browser sends one, too.
@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecurie.api.bodies import read_body
 from ecurie.api.errors import answer_to
 from ecurie.domain import LOCAL
-from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
+from ecurie.errors import EcurieError, Forbidden, Unauthorized
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
@@ -37,8 +38,9 @@ class Guard:
         api_key: str | None,
         max_body_bytes: int,
         max_upload_bytes: int,
+        receive_seconds: float,
     ):
-        self._app = app
+        self._app, self._receive_seconds = app, receive_seconds
         self._hosts = LOOPBACK_HOSTS | {host.casefold() for host in allowed_hosts}
         self._origins = frozenset(allowed_origins)
         self._api_key, self._max_body = api_key, max_body_bytes
@@ -55,11 +57,12 @@ class Guard:
             if scope["path"] not in OPEN_PATHS:
                 self._check_key(headers)
             most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
-            _check_length(headers, most)
-            if "transfer-encoding" in headers:
-                receive = await _read_whole(receive, most)
+            receive = await read_body(receive, headers, most, self._receive_seconds)
         except EcurieError as error:
-            await answer_to(error, scope["path"])(scope, receive, send)
+            answer = answer_to(error, scope["path"])
+            # The rest of a body that nobody reads must not keep the connection.
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, _with_safe_headers(send))
             return
         scope.setdefault("state", {})["caller"] = LOCAL
         self._accept_plain_curl(scope, headers)
@@ -100,29 +103,6 @@ class Guard:
         browser = "origin" in headers or "sec-fetch-site" in headers
         if not browser and headers.get("content-type", "").split(";")[0] == FORM:
             MutableHeaders(scope=scope)["content-type"] = "application/json"
-
-
-def _check_length(headers: Headers, most: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > most:
-        raise BodyTooLarge(f"the body may hold {most:,} bytes")
-
-
-async def _read_whole(receive: Receive, most: int) -> Receive:
-    """Read a body that came without a length, so that one without an end is refused here."""
-    messages: list[Message] = []
-    length = 0
-    while not messages or messages[-1].get("more_body", False):
-        messages.append(await receive())
-        length += len(messages[-1].get("body", b""))
-        if length > most:
-            raise BodyTooLarge(f"the body may hold {most:,} bytes")
-    messages.reverse()
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
 
 
 def _host_name(host: str) -> str:

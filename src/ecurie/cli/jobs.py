@@ -9,6 +9,7 @@ import typer
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text, seconds_since, span
 from ecurie.cli.remote import remote_of
+from ecurie.cli.tables import plain
 
 BAR_WIDTH = 8
 
@@ -46,10 +47,10 @@ def _show(found: list[dict[str, Any]]) -> None:
         done, total = amount(job["progress"])
         table.add_row(
             job["id"],
-            Text(job["request"]["model"]),
+            Text(plain(job["request"]["model"])),
             span(seconds_since(job["created_at"])),
             ProgressBar(total=total or 1, completed=done, width=BAR_WIDTH),
-            Text(state_text(job)),
+            Text(plain(state_text(job))),
         )
     Console().print(table)
 

@@ -11,6 +11,7 @@ import typer
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text
 from ecurie.cli.remote import Event, Remote, remote_of
+from ecurie.cli.tables import plain
 from ecurie.errors import RequestError, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def watch(
         raise typer.Exit(INTERRUPTED) from None
     if job["state"] != "succeeded":
         error = job["error"] or {"message": f"job {job_id} was cancelled", "remedy": None}
-        print(f"ecurie: {error['message']}", file=sys.stderr)
+        print(f"ecurie: {plain(error['message'])}", file=sys.stderr)
         if error["remedy"]:
-            print(f"        {error['remedy']}", file=sys.stderr)
+            print(f"        {plain(error['remedy'])}", file=sys.stderr)
         raise typer.Exit(FAILED)
     for image in job["result"]["images"]:
         print(f"{remote.url}{image['url']}  (seed {image['seed']}, {image['width']}x{image['height']})")
