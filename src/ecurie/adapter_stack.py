@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ecurie.catalog.catalog import FoundAdapter, FoundModel
 from ecurie.catalog.entries import AdapterEntry, Weight
@@ -18,7 +18,17 @@ from ecurie.catalog.triggers import triggers_of
 from ecurie.domain import AdapterUse
 from ecurie.errors import InvalidRequest, RequestError
 from ecurie.formats.adapter_file import AdapterFile, read_adapter
-from ecurie.formats.blocks import BASE, Given, blocks_of, check_blocks, notes_on_blocks, settle_blocks
+from ecurie.formats.blocks import (
+    BASE,
+    LARGEST,
+    LISTS,
+    Given,
+    beginnings,
+    blocks_of,
+    check_blocks,
+    notes_on_blocks,
+    settle_blocks,
+)
 from ecurie.formats.hashes import auto_v3_of, sha256_of
 from ecurie.formats.inventory import Inventory
 from ecurie.formats.peft_config import config_sha256_of
@@ -27,6 +37,11 @@ from ecurie.formats.safetensors_file import is_settled
 
 MAX_ADAPTERS = 64
 FindAdapter = Callable[[str], FoundAdapter]
+NUMBER = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+BLOCK_SCHEMAS = [
+    *({"type": "array", "items": NUMBER, "minItems": length, "maxItems": length} for length in LISTS),
+    {"type": "object", "additionalProperties": NUMBER, "propertyNames": {"enum": beginnings()}},
+]
 
 
 def plain_text(text: str) -> str:
@@ -39,9 +54,15 @@ def plain_text(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
+# What `plain_text` refuses, in OpenAPI's words; its JSON has no halves of surrogate pairs.
+PLAIN = {"pattern": r"^[^\u0000]*$"}
+Name = Annotated[
+    str, Field(min_length=1, max_length=200, json_schema_extra=PLAIN), AfterValidator(plain_text)
+]
 # One message of our own instead of one for each member of the union.
-Blocks = Annotated[list[Weight] | dict[str, Weight], BeforeValidator(check_blocks)]
+Blocks = Annotated[
+    list[Weight] | dict[str, Weight], BeforeValidator(check_blocks), WithJsonSchema({"anyOf": BLOCK_SCHEMAS})
+]
 
 
 class LoraBody(BaseModel):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from fastapi import FastAPI
 
 import ecurie
-from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
+from ecurie.api.description import ERROR_RESPONSES, DescribedApp
+from ecurie.api.errors import add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
@@ -29,7 +30,7 @@ def create_app(
     max_upload_bytes: int,
     receive_seconds: float = 120,
 ) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApp(
         title="Écurie",
         version=ecurie.__version__,
         description="Image generation with SDXL-family checkpoints and adapter stacks.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from ecurie.api.following import Following
 from ecurie.domain import Caller
@@ -34,6 +34,10 @@ async def get_caller(request: Request) -> Caller:
     return caller
 
 
+ID = "0f8fad5bd9cb469fa16570867728950e"
+JobId = Annotated[str, Path(description="A job's `id`.", examples=[ID])]
+SweepId = Annotated[str, Path(description="A sweep's `id`.", examples=[ID])]
+PictureId = Annotated[str, Path(description="The `id` of a picture that was sent.", examples=[ID])]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]

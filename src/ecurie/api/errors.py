@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
+PROBLEM = "application/problem+json"
+
+
 class Problem(BaseModel):
     """RFC 9457, with the stable `code` and, where there is one, the wrong `field` and the `remedy`."""
 
@@ -36,7 +39,7 @@ class Problem(BaseModel):
 
 
 class ProblemResponse(JSONResponse):
-    media_type = "application/problem+json"
+    media_type = PROBLEM
 
 
 Shape = Callable[[Problem], JSONResponse]
@@ -132,18 +135,3 @@ def add_error_handlers(app: FastAPI) -> None:
         log.error("unexpected error", exc_info=error)
         told = EcurieError("an unexpected error happened; the server's log has the details")
         return answer_to(told, request.scope["path"])
-
-
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
-    for status, description in {
-        400: "The body is not JSON",
-        403: "Wrong Host or Origin",
-        404: "Unknown model, adapter, job, output or picture",
-        409: "The weights are missing, or the job has ended",
-        413: "The body is too large",
-        422: "A field is wrong",
-        429: "The queue is full",
-        507: "No room on the disk",
-    }.items()
-}

@@ -68,6 +68,11 @@ def check_blocks(given: object) -> object:
     return given
 
 
+def beginnings() -> list[str]:
+    """What a mapping may call blocks by, in large letters: `OUT`, `OUT0`, `OUT03`."""
+    return sorted({block[:length] for block in BLOCKS for length in range(1, len(block) + 1)})
+
+
 def _meant(name: str) -> list[str]:
     return [block for block in BLOCKS if name and block.startswith(name.upper())]
 

@@ -50,8 +50,8 @@ def parse_compel(prompt: str) -> Sections:
         return (Section(((Fragment(short.words().back(short.text), 1.0),),)),)
     if len(short.text) > MOST_READ:
         raise InvalidRequest(
-            f"{len(short.text):,} of its characters stand in brackets or quotes, or beside marks, which is slow to "
-            f"read in compel's syntax; at most {MOST_READ:,} can",
+            f"{len(short.text):,} of its characters stand in brackets or quotes or touch a mark, which is "
+            f"slow to read in compel's syntax; at most {MOST_READ:,} may",
             remedy="use fewer, or A1111's syntax",
         )
     try:

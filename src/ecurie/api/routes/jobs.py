@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, JobId, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.domain import Job, JobState, Priority
@@ -33,32 +33,32 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: str, service: ServiceDep, caller: CallerDep, forecasts: ForecastsDep) -> schemas.JobOut:
+def get_job(job_id: JobId, service: ServiceDep, caller: CallerDep, forecasts: ForecastsDep) -> schemas.JobOut:
     job = service.job(job_id, caller)
     return schemas.job_out(job, forecasts.of(job))
 
 
 @router.get("/jobs/{job_id}/manifests")
-def get_manifests(job_id: str, service: ServiceDep, caller: CallerDep) -> ManifestsOut:
+def get_manifests(job_id: JobId, service: ServiceDep, caller: CallerDep) -> ManifestsOut:
     """How each image of a job was made; empty while there are none."""
     return ManifestsOut(manifests=[asdict(manifest) for manifest in service.manifests(job_id, caller)])
 
 
 @router.patch("/jobs/{job_id}")
 def change_job(
-    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep
+    job_id: JobId, change: schemas.JobChange, service: ServiceDep, caller: CallerDep
 ) -> schemas.JobOut:
     """Move a queued job to another class; it comes after those of its owner that wait there."""
     return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller))
 
 
 @router.delete("/jobs/{job_id}")
-def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep) -> schemas.JobOut:
+def cancel_job(job_id: JobId, service: ServiceDep, caller: CallerDep) -> schemas.JobOut:
     """Cancel: a queued job at once, a running one within a step."""
     return schemas.job_out(service.cancel(job_id, caller))
 
 
-async def known_job(job_id: str, service: ServiceDep, caller: CallerDep) -> Job:
+async def known_job(job_id: JobId, service: ServiceDep, caller: CallerDep) -> Job:
     return await run_in_threadpool(service.job, job_id, caller)
 
 

@@ -7,9 +7,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import PictureId, ServiceDep
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
-from ecurie.api.stored_files import Served, file_answer
+from ecurie.api.stored_files import FILE_RESPONSES, Served, file_answer
 
 router = APIRouter()
 
@@ -28,8 +28,8 @@ async def add_picture(request: Request, response: Response, service: ServiceDep)
     return picture
 
 
-@router.get("/images/{picture_id}", response_class=StreamingResponse)
-def get_picture(picture_id: str, service: ServiceDep, request: Request) -> Response:
+@router.get("/images/{picture_id}", response_class=StreamingResponse, responses=FILE_RESPONSES)
+def get_picture(picture_id: PictureId, service: ServiceDep, request: Request) -> Response:
     """The file as it was sent."""
     picture = service.pictures.find(picture_id)
     file = Served(picture.use.file, picture.bytes, picture.use.sha256, picture.media_type)
@@ -37,6 +37,6 @@ def get_picture(picture_id: str, service: ServiceDep, request: Request) -> Respo
 
 
 @router.delete("/images/{picture_id}", status_code=204)
-def remove_picture(picture_id: str, service: ServiceDep) -> None:
+def remove_picture(picture_id: PictureId, service: ServiceDep) -> None:
     """Jobs that wait for it will fail."""
     service.pictures.remove(picture_id)
