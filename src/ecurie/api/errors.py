@@ -89,7 +89,7 @@ def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
         place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
         return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    name = ".".join(where) or "body"
+    name = _cut(".".join(where) or "body", 100)
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
     given = first.get("input")
     if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
@@ -100,8 +100,11 @@ def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return _cut(repr(value), 40)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def add_error_handlers(app: FastAPI) -> None:
