@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import socket
 import time
@@ -14,11 +16,12 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
+from ecurie.images.formats import Provenance, write_image
 from ecurie.jobs.store import JobStore
 from ecurie.requests.body import GenerateBody
 from ecurie.service import Service
 from tests.unit.api.serving import make_app, make_service
-from tests.unit.images.pictures import plain, saved
+from tests.unit.images.pictures import bomb, large_webp, plain, saved, text_bomb
 
 ROUTES = ["/generate", "/prompt/preview", "/replay", "/sweeps"]
 LONGEST_SECONDS = 2.0
@@ -252,6 +255,43 @@ def test_no_address_of_a_client_is_fetched(
         assert "addresses are not fetched" in told["remedy"]
     with pytest.raises(TimeoutError):
         listener.accept()
+
+
+@pytest.mark.parametrize("manifest", ["[" * 100_000, '{"request":' * 80_000, '{"a":1e999}', "null", "\u2028"])
+@pytest.mark.parametrize("image_format", ["png", "webp", "jpeg"])
+def test_a_hostile_manifest_in_an_image_is_refused(
+    client: TestClient, image_format: str, manifest: str
+) -> None:
+    file = io.BytesIO()
+    write_image(file, plain(8, 8), image_format, 90, Provenance("a\nSteps: 1", manifest))
+    problem(post(client, "/replay", file.getvalue()), 422)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bomb(),
+        text_bomb(),
+        large_webp(),
+        saved(plain(20_000, 2), "GIF"),
+        saved(plain(20_000, 2), "TIFF"),
+        saved(plain(), "BMP"),
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"PK\x03\x04" + bytes(1000),
+        b"RIFF\xff\xff\xff\xffWEBPVP8X" + bytes(100),
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IDAT" * 5000,
+        b"\xff\xd8" + b"\xff\xe1\xff\xff" + bytes(65_533),
+    ],
+    ids=["19000x19000", "zTXt", "webp", "gif", "tiff", "bmp", "svg", "eps", "zip", "riff", "idat", "app1"],
+)
+def test_a_file_made_to_swell_is_refused_everywhere(client: TestClient, content: bytes) -> None:
+    problem(post(client, "/images", content), 413, 422)
+    problem(post(client, "/replay", content), 413, 422)
+    coded = base64.b64encode(content).decode()
+    for field in ("init_image", "mask"):
+        given = {"prompt": "x", "init_image": coded, field: coded}
+        problem(post(client, "/generate", json.dumps(given)), 413, 422)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (100_000, 1), (1, 100_000)])
