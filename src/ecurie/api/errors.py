@@ -20,6 +20,8 @@ from starlette.routing import Match
 from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
+MOST_TOLD = 2_000
+"""Characters."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -53,10 +55,11 @@ def answer_to(error: EcurieError, path: str) -> Response:
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
-        detail=str(error),
+        # Of what a client sent it need not get everything back.
+        detail=_cut(str(error), MOST_TOLD),
         code=error.code,
         field=getattr(error, "field", None),
-        remedy=error.remedy,
+        remedy=error.remedy and _cut(error.remedy, MOST_TOLD),
     )
     headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
     if error.status == 401:

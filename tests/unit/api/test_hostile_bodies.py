@@ -313,3 +313,17 @@ def test_a_header_of_sixty_thousand_spaces_takes_no_time(client: TestClient, ser
     began = time.process_time()
     answer = client.get(url, headers={"if-none-match": '"a"' + " " * 60_000 + '"b"'})
     assert (answer.status_code, time.process_time() - began < LONGEST_SECONDS) == (200, True)
+
+
+def test_a_sweep_reads_each_adapter_and_each_picture_once(client: TestClient) -> None:
+    """A hundred cells of sixty adapters and eight pictures took minutes."""
+    pictures = [client.post("/images", content=saved(plain(999, 991 + n))).json()["id"] for n in range(8)]
+    stack = [{"name": "cyberpunk-style", "weight": 0.1}] * 60
+    body = {
+        "request": {"prompt": "x", "loras": stack, "reference_images": pictures},
+        "x": {"field": "seed", "values": list(range(100))},
+    }
+    began = time.process_time()
+    assert post(client, "/prompt/preview", json.dumps(body["request"])).status_code == 200
+    assert client.post("/sweeps", json=body).status_code == 202
+    assert time.process_time() - began < 5
