@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder.
+# that they write in one folder. What else tests need of the system (Node, for an example) is installed too.
 #
-#   scripts/services.sh install                      with apt, those that are missing
+#   scripts/services.sh install                      with apt, those that are missing, and what else tests need
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env
 #   scripts/services.sh stop [FOLDER]                exactly those that were started there
 set -euo pipefail
@@ -26,6 +26,10 @@ install_missing() {
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
+    command -v node >/dev/null || missing+=(nodejs)
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
+    command -v openssl >/dev/null || missing+=(openssl)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     [ ${#missing[@]} -gt 0 ] || return 0
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi

@@ -29,8 +29,7 @@ EcurieError
 │   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
-│   ├── NotReady                 no worker is alive yet (503)
-│   └── ServerUnreachable        no server answers the command line
+│   └── NotReady                 no worker is alive yet (503)
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
 │   ├── SettingsError
@@ -47,21 +46,21 @@ EcurieError
     ├── OutOfMemory              at the last step of the memory ladder too
     └── GenerationFailed         anything unexpected, with the original message
 
+What a client of a server meets is drawn in `client/errors.py`.
+
 `code` is stable and meant for programs; the message says what was wrong and where; `remedy` says what to
 do. `status` is the HTTP status where the error reaches a client.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class EcurieError(Exception):
     """Base of all errors; `str(error)` is one readable sentence."""
 
-    code: ClassVar[str] = "error"
-    status: ClassVar[int] = 500
-    title: ClassVar[str] = "Internal error"
+    code: str = "error"
+    status: int = 500
+    title: str = "Internal error"
 
     def __init__(self, message: str, *, remedy: str | None = None):
         super().__init__(message)
@@ -193,10 +192,6 @@ class DownloadFailed(ServiceError):
 
 class NotReady(ServiceError):
     code, status, title = "not-ready", 503, "Not ready"
-
-
-class ServerUnreachable(ServiceError):
-    code, title = "server-unreachable", "No server answers"
 
 
 class SetupError(EcurieError):
