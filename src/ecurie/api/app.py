@@ -40,7 +40,6 @@ def create_app(
         title="Écurie",
         version=ecurie.__version__,
         description="Image generation with SDXL-family checkpoints and adapter stacks.",
-        responses=ERROR_RESPONSES,
         # The usual documentation pages load their scripts from elsewhere; this server asks nothing of others.
         docs_url=None,
         redoc_url=None,
@@ -54,7 +53,7 @@ def create_app(
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
     for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
-        app.include_router(routes.router)
+        app.include_router(routes.router, responses=ERROR_RESPONSES)
     for routes in (a1111, a1111_lists):
         app.include_router(routes.router)
     app.add_middleware(
