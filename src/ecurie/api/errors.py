@@ -7,6 +7,7 @@ interface read it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
+from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ PLACES = (("body",), ("query",), ("path",), ("header",))
 """Where FastAPI says that a field was."""
 SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
+BASIC_PATHS = ("/sdapi/", "/internal/", "/app_id")
+"""Whose clients log in as to AUTOMATIC1111, with HTTP Basic."""
 
 
 def problem_of(error: EcurieError) -> Problem:
@@ -59,9 +62,12 @@ def problem_of(error: EcurieError) -> Problem:
 def answer_to(error: EcurieError, path: str) -> Response:
     """What a client of this path gets."""
     told = problem_of(error)
-    headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
+    headers = {}
+    if isinstance(error, ServiceError) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        basic = path.startswith(BASIC_PATHS)
+        headers["WWW-Authenticate"] = 'Basic realm="Ecurie", charset="UTF-8"' if basic else "Bearer"
     return _shaped(told, path, headers)
 
 
@@ -129,12 +135,13 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
     for status, description in {
         400: "The body is not JSON",
-        403: "Wrong Host or Origin",
+        401: "An API key is needed",
+        403: "Wrong Host or Origin, or not for this API key",
         404: "Unknown model, adapter, job, output or picture",
         409: "The weights are missing, or the job has ended",
         413: "The body is too large",
         422: "A field is wrong",
-        429: "The queue is full",
+        429: "The queue is full, or a limit of the API key is reached",
         507: "No room on the disk",
     }.items()
 }

@@ -61,7 +61,7 @@ async def edit_images(visit: VisitDep) -> Response:
         body = ImagesBody.model_validate(form.fields, strict=False)
     except ValidationError as error:
         raise from_validation(error.errors()) from error
-    pictures = await run_in_threadpool(picture_fields, form, visit.service.pictures)
+    pictures = await run_in_threadpool(picture_fields, form, visit.service.pictures(visit.caller))
     native = native_body(body, visit.service.catalog, pictures, lenient=True)
     return await _drawn(native, body, "image_edit", visit)
 

@@ -13,8 +13,9 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.following import Following
+from ecurie.api.links import Links
 from ecurie.api.waiting import until_end
 from ecurie.domain import Caller, Job
 from ecurie.errors import EcurieError, JobFinished, NotReady, StoreUnavailable, UnknownJob, error_called
@@ -31,6 +32,7 @@ class Visit:
     service: Service
     caller: Caller
     following: Following
+    links: Links
     request: Request
 
     async def submit(self, body: GenerateBody) -> Job:
@@ -50,7 +52,7 @@ class Visit:
 
     def told(self, job: Job) -> schemas.ResultOut:
         """The result of a job that has succeeded, as our own interface tells it."""
-        result = schemas.result_out(job)
+        result = schemas.result_out(job, self.links)
         assert result is not None
         return result
 
@@ -78,9 +80,9 @@ class Visit:
 
 
 async def get_visit(
-    service: ServiceDep, caller: CallerDep, following: FollowingDep, request: Request
+    service: ServiceDep, caller: CallerDep, following: FollowingDep, links: LinksDep, request: Request
 ) -> Visit:
-    return Visit(service, caller, following, request)
+    return Visit(service, caller, following, links, request)
 
 
 VisitDep = Annotated[Visit, Depends(get_visit)]
