@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ecurie.api.errors import PROBLEM, Problem
+from ecurie.api.guards import OPEN_PATHS
 
 RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
 CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}}}
@@ -37,12 +38,25 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+KEY = "Where keys are in force (docs/security.md)."
+SECURITY_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": KEY},
+    "password": {"type": "http", "scheme": "basic", "description": f"Any name, the key as password. {KEY}"},
+}
+
+
 class DescribedApp(FastAPI):
     """The schema of problems is put in by hand: as a response's model it would get the media type of the
-    route's own answer."""
+    route's own answer. So are the ways to sign in, which the guard asks for and not the routes."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            super().openapi()["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            told = super().openapi()
+            told["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+            told["components"]["securitySchemes"] = SECURITY_SCHEMES
+            told["security"] = [{name: []} for name in SECURITY_SCHEMES]
+            for path in OPEN_PATHS.intersection(told["paths"]):
+                for operation in told["paths"][path].values():
+                    operation["security"] = []
         assert self.openapi_schema is not None
         return self.openapi_schema

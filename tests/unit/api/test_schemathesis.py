@@ -40,11 +40,13 @@ for kind in ("png", "webp", "jpeg"):
     content = saved(plain(64, 72), kind.upper())
     schemathesis.openapi.media_type(f"image/{kind}", st.just(content))
 
+KEY = "schemathesis"
 # The statuses that a request of the right form may get by default, and 422.
 REFUSABLE = ["2xx", "3xx", "401", "403", "404", "409", "422", "429", "5xx"]
 SETTINGS: dict[str, Any] = {
     **({} if FUZZ_SEED is None else {"seed": FUZZ_SEED}),
     "max-stream-events": 1,
+    "headers": {"Authorization": f"Bearer {KEY}"},
     "generation": {
         "max-examples": max(1, round(FUZZ_SECONDS)),
         "deterministic": FUZZ_SEED is None,
@@ -52,9 +54,10 @@ SETTINGS: dict[str, Any] = {
     },
     "operations": [
         # A prompt has a grammar, adapters fit a model or do not, base64 holds a picture or not, an image
-        # was made here or was not: no form of JSON tells these. What one can tell, `says_all` checks.
+        # was made here or was not, a key's name can be printed: no form of JSON tells these. What one can
+        # tell, `says_all` checks.
         {
-            "include-path": ["/generate", "/prompt/preview", "/sweeps", "/replay"],
+            "include-path": ["/generate", "/prompt/preview", "/sweeps", "/replay", "/keys"],
             "checks": {"positive_data_acceptance": {"expected-statuses": REFUSABLE}},
         },
         # It says by its status that no worker is ready, and here none is.
@@ -77,7 +80,8 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
     service = make_service(Catalog(BUILTIN["demo"], tmp_path), store, tmp_path, max_queue=10**6)
     # No job ends here: who waits for one, or listens, is answered after one look.
     stopping = itertools.cycle((False, True)).__next__
-    yield make_app(service, stopping, allowed_hosts=("testserver",))
+    keys = {"api_key": KEY, "wrong_keys_per_minute": 10**6}
+    yield make_app(service, stopping, allowed_hosts=("testserver",), **keys)
     store.close()
 
 
@@ -97,7 +101,7 @@ def says_all(ctx: Any, response: Any, case: Any) -> None:
 
 def test_every_native_route_does_what_its_description_says(app: FastAPI) -> None:
     schema = schemathesis.openapi.from_asgi(
-        "/openapi.json", app, config=schemathesis.Config.from_dict(SETTINGS)
+        "/openapi.json", app, config=schemathesis.Config.from_dict(SETTINGS), headers=SETTINGS["headers"]
     ).exclude(path_regex="^/(sdapi|v1|internal|app_id)")
     problems: list[str] = []
     met: Counter[str] = Counter()
