@@ -57,7 +57,7 @@ SETTINGS: dict[str, Any] = {
         # was made here or was not, a key's name can be printed: no form of JSON tells these. What one can
         # tell, `says_all` checks.
         {
-            "include-path": ["/generate", "/prompt/preview", "/sweeps", "/replay", "/keys"],
+            "include-path": ["/generate", "/prompt/preview", "/sweeps", "/replay", "/keys", "/keys/{key_id}"],
             "checks": {"positive_data_acceptance": {"expected-statuses": REFUSABLE}},
         },
         # It says by its status that no worker is ready, and here none is.
@@ -85,6 +85,12 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
     store.close()
 
 
+def is_whole(error: Any) -> bool:
+    """To JSON Schema 13.0 is an integer; bodies take what is written as one only."""
+    given = error["input"]
+    return error["type"] == "int_type" and isinstance(given, float) and given.is_integer()
+
+
 @schemathesis.check
 def says_all(ctx: Any, response: Any, case: Any) -> None:
     """A body that fits its schema is one that the server can read: everything in it has the right form."""
@@ -95,7 +101,9 @@ def says_all(ctx: Any, response: Any, case: Any) -> None:
     try:
         body.model_validate(case.body)
     except ValidationError as error:
-        wrong = [one for one in error.errors() if one["loc"] not in ABOUT_SEVERAL_FIELDS]
+        wrong = [
+            one for one in error.errors() if one["loc"] not in ABOUT_SEVERAL_FIELDS and not is_whole(one)
+        ]
         assert wrong == []
 
 
