@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +17,6 @@ from ecurie.formats.hashes import keep_hashes_in
 from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
-from ecurie.log_lines import Lines
 from ecurie.machine import cuda_devices, free_ram, usable_cores
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
 from ecurie.requests.references import FIELD as REFERENCES
@@ -35,17 +33,11 @@ if TYPE_CHECKING:
     from ecurie.jobs.store import JobStore
     from ecurie.retention import Retention
     from ecurie.service import Service
+    from ecurie.telemetry import Tracing
 
 RAM_SHARE, VRAM_SHARE = 0.8, 0.9
-
-
-def configure_logging(level: str) -> None:
-    """One line a record on standard error; prompts are never logged."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for talkative in ("alembic", "httpcore", "httpx", "urllib3", "PIL"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+OTLP_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's own names for where traces go."""
 
 
 def make_data_dir(settings: Settings) -> None:
@@ -140,6 +132,22 @@ def make_doorbell(settings: Settings) -> Doorbell:
     from ecurie.jobs.celery_bell import CeleryBell
 
     return CeleryBell(settings.broker_url.get_secret_value())
+
+
+def make_tracing(settings: Settings, service: str, **attributes: str) -> Tracing | None:
+    """None where no collector is named. OpenTelemetry is imported here, where there is one.
+
+    Raises SettingsError where it is not installed.
+    """
+    if settings.otlp_endpoint is None and not any(os.environ.get(name) for name in OTLP_VARIABLES):
+        return None
+    try:
+        from ecurie.telemetry import Tracing
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{error.name} is not installed, which traces need", remedy="pip install 'ecurie[traces]'"
+        ) from error
+    return Tracing(settings.otlp_endpoint, service, attributes)
 
 
 def make_service(settings: Settings, store: JobStore, doorbell: Doorbell) -> Service:

@@ -273,7 +273,13 @@ class ImageNotFinite(JobError):
 
 
 class OutOfMemory(JobError):
+    """`steps` are those of the memory ladder that were tried."""
+
     code, title = "out-of-memory", "Not enough memory"
+
+    def __init__(self, message: str, *, steps: tuple[str, ...] = (), remedy: str | None = None):
+        super().__init__(message, remedy=remedy)
+        self.steps = steps
 
 
 class GenerationFailed(JobError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,18 @@ def free_ram() -> int:
         return max(0, min(free, int(limit) - int(used)))
     except (OSError, ValueError):
         return free
+
+
+def host_memory() -> dict[str, int]:
+    """Bytes of this machine's memory: `ram_used` by this process, mapped files that are in memory included,
+    the most that were (`ram_peak`), and those that are free (`ram_free`)."""
+    # Linux counts in kilobytes, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "ram_used": psutil.Process().memory_info().rss,
+        "ram_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "ram_free": free_ram(),
+    }
 
 
 def usable_cores() -> int:

@@ -33,6 +33,7 @@ from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
+from ecurie.spans import span
 
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -103,7 +104,7 @@ class Service:
 
     def _queue(self, request: GenerationRequest, priority: Priority, caller: Caller) -> Job:
         _check_priority(priority, caller)
-        with self._quotas.room_for(caller, 1, request.finished_pixels):
+        with span("submit", model=request.model), self._quotas.room_for(caller, 1, request.finished_pixels):
             job = self.store.add(
                 request,
                 priority=priority,
@@ -131,7 +132,7 @@ class Service:
         """
         _check_priority(priority, caller)
         limit, pixels = self._limits.max_queue, sum(one.request.finished_pixels for one in new)
-        with self._quotas.room_for(caller, len(new), pixels):
+        with span("submit", sweep=sweep), self._quotas.room_for(caller, len(new), pixels):
             ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
         self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 

@@ -188,6 +188,17 @@ class Settings(BaseSettings):
         None, description="Address of S3-compatible storage; default: that of AWS."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least log level.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Log records as text, or as JSON objects."
+    )
+    log_prompts: bool = Field(False, description="Write the prompts of jobs into the log.")
+    access_log: bool = Field(False, description="Write each HTTP request into the log.")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="OpenTelemetry collector for traces, such as http://localhost:4318; default: "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, else none.",
+    )
 
     @field_validator("data_dir", "catalog", "settings_file", "reference_image", "preview_decoder")
     @classmethod

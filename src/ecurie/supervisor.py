@@ -16,10 +16,12 @@ from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 
+from ecurie.jobs.counting import of_death
 from ecurie.jobs.doorbell import UNHEARD_SECONDS, Doorbell, ring_again
 from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.store import JobStore
 from ecurie.locks import is_alive
+from ecurie.logs import about
 
 log = logging.getLogger("ecurie.supervisor")
 WATCH_SECONDS = 0.1
@@ -171,6 +173,7 @@ class Supervisor:
                 self._on_setup_failure()
                 return True
             log.error("worker %s ended with status %s", worker.name, worker.process.returncode)
+            self._store.figures.count(of_death())
         for post in self._posts:
             if post.worker is None and time.monotonic() >= post.start_after:
                 post.worker = self._start_worker(post.environment)
@@ -212,8 +215,10 @@ class Supervisor:
             alive = not self._is_dead(held.worker)
             if alive and (not leases_count or held.lease_until >= now):
                 continue
-            log.warning("job %s taken from %s worker %s", held.id, "silent" if alive else "dead", held.worker)
-            if self._store.leases.reap(held, self._options.max_attempts):
+            with about(job=held.id, model=held.model, worker=held.worker):
+                state = "silent" if alive else "dead"
+                log.warning("job %s taken from %s worker %s", held.id, state, held.worker)
+            if self._store.leases.reap(held, self._options.max_attempts, silent=alive):
                 self._kill(held.worker)
                 self._discard(held)
                 self._rang_at = 0.0

@@ -59,6 +59,7 @@ ROUTES = {
     "DELETE /sweeps/{sweep_id}": HIDDEN,
     "GET /images/{picture_id}": HIDDEN,
     "DELETE /images/{picture_id}": HIDDEN,
+    "GET /metrics": ADMINS,
     "GET /keys": ADMINS,
     "POST /keys": ADMINS,
     "PATCH /keys/{key_id}": ADMINS,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +15,14 @@ import pytest
 import sqlalchemy as sql
 from PIL import Image
 
-from ecurie.domain import GenerationRequest, JobResult, JobState, Progress
+from ecurie.domain import GenerationRequest, JobResult, JobState, Progress, Seen
 from ecurie.engine.engine import Engine
-from ecurie.errors import JobCancelled, StorageFull
+from ecurie.errors import InvalidRequest, JobCancelled, StorageFull
 from ecurie.images.files import OutputFolder
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
+from ecurie.logs import Text
 from ecurie.settings import load_settings
 from ecurie.worker.loop import Worker
 from ecurie.worker.stop import StopSign
@@ -107,6 +110,31 @@ def test_an_outcome_that_cannot_be_written_is_written_later(
     monkeypatch.setattr("ecurie.worker.loop.RETRY_SECONDS", 0.01)
     job = store.get(run_one(store, tmp_path, lambda _listen: RESULT))
     assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd: a secret castle"), InvalidRequest("'secret' is odd")])
+def test_a_prompt_is_in_no_record_of_its_job_unless_asked(
+    store: JobStore, tmp_path: Path, error: Exception
+) -> None:
+    request = dataclasses.replace(REQUEST, prompt="a secret castle", final_prompt="a secret castle, best")
+    stream, log = io.StringIO(), logging.getLogger("ecurie")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Text({"worker": "w1"}))
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    try:
+        job_id = run_one(store, tmp_path, fail_with(error), request)
+        shown = stream.getvalue()
+        run_one(store, tmp_path, fail_with(error), request, log_prompts=True)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+    assert "secret" not in shown
+    assert f"job {job_id}: failed: " in shown
+    assert "prompt 'a secret castle'" in stream.getvalue()
+    failure = store.get(job_id).failure
+    assert failure is not None
+    assert "secret" in failure.message
 
 
 FULL = sql.exc.OperationalError("UPDATE", {}, Exception("database or disk is full"))
@@ -222,8 +250,8 @@ def test_a_commit_whose_answer_was_lost_is_repeated_and_keeps_its_images(
     """As when PostgreSQL is killed between its commit and its answer."""
     succeed, answers = store.claims.succeed, iter([False, True])
 
-    def lose_the_answer(claim: Claim, result: JobResult) -> None:
-        succeed(claim, result)
+    def lose_the_answer(claim: Claim, result: JobResult, seen: Seen) -> None:
+        succeed(claim, result, seen)
         if not next(answers):
             raise FULL
 

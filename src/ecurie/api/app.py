@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 import ecurie
 from ecurie.access.keys import KeyStore
@@ -20,16 +22,25 @@ from ecurie.api.a1111.running import Running
 from ecurie.api.admission import Admission
 from ecurie.api.description import ERROR_RESPONSES, DescribedApp
 from ecurie.api.errors import SHAPES, add_error_handlers
+from ecurie.api.exposition import Exposition
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
+from ecurie.api.observer import Observer
 from ecurie.api.openai import errors as openai_errors
 from ecurie.api.openai import routes as openai
-from ecurie.api.routes import catalogue, generate, jobs, keys, pictures, prompt, replay, system
+from ecurie.api.request_figures import RequestFigures
+from ecurie.api.routes import catalogue, generate, jobs, keys, metrics, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.jobs.client_options import ClientOptions
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
+
+if TYPE_CHECKING:
+    from ecurie.telemetry import Tracing
+
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines."""
 
 
 def create_app(
@@ -46,6 +57,8 @@ def create_app(
     wrong_keys_per_minute: int = 10,
     image_link_seconds: int = 3600,
     receive_seconds: float = 120,
+    access_log: bool = False,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """`api_key` is the server's own, an admin's; `key_always`: also where no key is known, one is needed.
 
@@ -58,6 +71,7 @@ def create_app(
         # The usual documentation pages load their scripts from elsewhere; this server asks nothing of others.
         docs_url=None,
         redoc_url=None,
+        telemetry=_telemetry(tracing),
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.following = Following(service.changed_of)
@@ -67,12 +81,14 @@ def create_app(
     app.state.signer = Signer(signing_secret(database), image_link_seconds)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
+    requests = RequestFigures()
+    app.state.figures = Exposition(requests, service)
     app.state.client_options, app.state.running = ClientOptions(service.store.database), Running()
     app.state.app_id = secrets.randbits(53)
     SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys):
+    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys, metrics):
         app.include_router(routes.router, responses=ERROR_RESPONSES)
     for routes in (page, a1111, a1111_lists, openai):
         app.include_router(routes.router)
@@ -85,4 +101,20 @@ def create_app(
         max_upload_bytes=max_upload_bytes,
         receive_seconds=receive_seconds,
     )
+    # Last, so it is outermost: what the guard refuses is seen too.
+    app.add_middleware(Observer, figures=requests, access_log=access_log, tracing=tracing)
     return app
+
+
+def _telemetry(tracing: Tracing | None) -> TelemetryConfig:
+    """Of FastAPI's own: spans of requests where they are wanted, and nothing else, whatever the environment
+    says: its log records of errors may hold prompts."""
+    return {
+        "tracing": tracing is not None,
+        "tracer_provider": None if tracing is None else tracing.provider,
+        "exclude": lambda scope: scope["path"] in UNTRACED,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }

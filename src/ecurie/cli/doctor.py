@@ -8,11 +8,14 @@ import platform
 import shutil
 from collections.abc import Callable
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ecurie.cli import flags
+from ecurie.cli.generate import whole_size
 from ecurie.cli.models import status_of
-from ecurie.errors import EcurieError
+from ecurie.errors import EcurieError, InvalidRequest
 
 if TYPE_CHECKING:
     from ecurie.settings import Settings
@@ -25,14 +28,40 @@ def doctor(
     data_dir: flags.DataDir = None,
     catalog: flags.CatalogPath = None,
     as_json: flags.AsJson = False,
+    device: flags.Device = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="What models and adapters take of memory.")
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="With --memory, this model; repeatable [those that are here].")
+    ] = None,
+    adapter: Annotated[
+        list[str] | None, typer.Option(help="With --memory, this adapter; repeatable [those that fit].")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="With --memory, WIDTHxHEIGHT; repeatable [the model's].")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --memory, draw two steps of each on the GPU too.")
+    ] = False,
 ) -> None:
-    """Show versions, devices, folders, settings and which models would have to be downloaded."""
+    """Show versions, devices, folders, settings and which models would have to be downloaded; with --memory,
+    what models take with adapters on them, predicted from the headers of their files."""
     from rich.console import Console
     from rich.table import Table
 
+    from ecurie.cli.memory_report import Asked, memory_reports, show_reports
     from ecurie.settings import load_settings
 
-    report = _examine(load_settings(data_dir=data_dir, catalog=catalog, demo=demo))
+    settings = load_settings(data_dir=data_dir, catalog=catalog, demo=demo, device=device)
+    if memory:
+        sizes = [whole_size(text) for text in size or []]
+        asked = Asked(model or [], adapter or [], sizes, measure)
+        show_reports(memory_reports(settings, asked), as_json=as_json)
+        return
+    if model or adapter or size or measure:
+        raise InvalidRequest("--model, --adapter, --size and --measure have a meaning only with --memory")
+    report = _examine(settings)
     if as_json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
         return

@@ -141,8 +141,11 @@ def checked_body(**fields: Any) -> GenerateBody:
 
 
 def parse_size(size: str | None) -> tuple[int | None, int | None]:
-    if size is None:
-        return None, None
+    return (None, None) if size is None else whole_size(size)
+
+
+def whole_size(size: str) -> tuple[int, int]:
+    """(width, height) in pixels. Raises InvalidRequest."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", size)
     if match is None:
         raise InvalidRequest(f"--size {size!r} should look like 1024x1024", field="size")

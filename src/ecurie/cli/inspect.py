@@ -31,8 +31,9 @@ def inspect(
     """Tell what an adapter or checkpoint is, from the file itself."""
     import json
 
-    from ecurie.bootstrap import configure_logging, make_catalog
+    from ecurie.bootstrap import make_catalog
     from ecurie.catalog.inspection import inspect_anything
+    from ecurie.logs import configure_logging
     from ecurie.settings import load_settings
 
     settings = load_settings(data_dir=data_dir, catalog=catalog, demo=demo)

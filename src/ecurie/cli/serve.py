@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -19,6 +20,8 @@ from ecurie.errors import DataFolderInUse, PortInUse, SettingsError
 
 if TYPE_CHECKING:
     from ecurie.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -115,17 +118,24 @@ def serve(
         str | None, typer.Option(help="Address of S3-compatible storage [that of AWS].")
     ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
+    log_prompts: Annotated[bool | None, typer.Option("--log-prompts", help="Prompts into the log.")] = None,
+    access_log: Annotated[bool | None, typer.Option("--access-log", help="Requests into the log.")] = None,
+    otlp_endpoint: Annotated[
+        str | None, typer.Option(help="OpenTelemetry collector for traces: http://HOST:4318.")
+    ] = None,
 ) -> None:
     """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
-    from ecurie.bootstrap import any_key, configure_logging, make_data_dir
+    from ecurie.bootstrap import any_key, make_data_dir
     from ecurie.locks import ProcessLock
+    from ecurie.logs import configure_logging
     from ecurie.settings import load_settings
 
     settings = load_settings(**flags_given)
     settings.check_bind(partial(any_key, settings))
     settings.check_reach()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     make_data_dir(settings)
     lock = ProcessLock(settings.data_dir / "serve.lock")
     if not lock.acquire():
@@ -164,6 +174,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         make_retention,
         make_service,
         make_store,
+        make_tracing,
         preloaded,
         prepare_storage,
         worker_environments,
@@ -175,7 +186,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     prepare_storage(settings)
     store = make_store(settings)
-    doorbell = make_doorbell(settings)
+    doorbell, tracing = make_doorbell(settings), make_tracing(settings, "ecurie")
     service = make_service(settings, store, doorbell)
     retention = make_retention(settings, service)
     preloaded(settings, service.catalog)
@@ -212,6 +223,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
         receive_seconds=settings.receive_seconds,
+        access_log=settings.access_log,
+        tracing=tracing,
     )
 
     class Server(uvicorn.Server):
@@ -240,23 +253,33 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
     retention.start()
-    print(_welcome(settings, app.state.keys.any_usable()), file=sys.stderr, flush=True)
+    _welcome(settings, app.state.keys.any_usable())
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
-        print("stopping: the running job finishes or goes back to the queue", file=sys.stderr)
+        log.info("stopping: the running job finishes or goes back to the queue")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         retention.stop()
         supervisor.stop()
         doorbell.close()
         store.close()
+        if tracing is not None:
+            tracing.close()
     if setup_failed.is_set():
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
 
 
-def _welcome(settings: Settings, keyed: bool) -> str:
+def _welcome(settings: Settings, keyed: bool) -> None:
+    """For people; where records are for programs, nothing else is written among them."""
+    if settings.log_format == "json":
+        log.info("serving on %s, port %d", settings.host, settings.port)
+    else:
+        print(_how_to_try(settings, keyed), file=sys.stderr, flush=True)
+
+
+def _how_to_try(settings: Settings, keyed: bool) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
     key = ' -H "Authorization: Bearer $ECURIE_API_KEY"' if keyed or settings.api_key else ""

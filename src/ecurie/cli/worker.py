@@ -30,6 +30,7 @@ def worker(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     download: Annotated[str | None, typer.Option(help="auto or never: downloads on first use.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="text or json.")] = None,
 ) -> None:
     """Run jobs of a server elsewhere: ECURIE_BROKER_URL and ECURIE_DATABASE_URL say where.
 
@@ -37,7 +38,6 @@ def worker(
     """
     given = dict(locals())
     chosen, own_name = given.pop("models"), given.pop("name")
-    from ecurie.bootstrap import configure_logging
     from ecurie.settings import load_settings, split_names
 
     settings = load_settings(**given)
@@ -47,7 +47,6 @@ def worker(
             remedy="set ECURIE_BROKER_URL as for the server; without one, the server starts workers itself",
         )
     settings.check_reach()
-    configure_logging(settings.log_level)
     try:
         from ecurie.worker.cluster import run_cluster_worker
     except ModuleNotFoundError as error:

@@ -40,12 +40,14 @@ from ecurie.domain.results import (
     Timings,
     Unmatched,
 )
+from ecurie.domain.runs import NOTHING_SEEN, Seen
 
 __all__ = [
     "FINAL_STATES",
     "HELD_STATES",
     "LOCAL",
     "NOBODY",
+    "NOTHING_SEEN",
     "SEED_LIMIT",
     "UNLIMITED",
     "Acceleration",
@@ -75,6 +77,7 @@ __all__ = [
     "Progress",
     "Replay",
     "Role",
+    "Seen",
     "Setup",
     "StackReport",
     "Syntax",

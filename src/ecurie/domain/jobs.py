@@ -90,6 +90,8 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Job:
+    """`traceparent` is the trace that its request belongs to, as W3C writes it; '' without one."""
+
     id: str
     state: JobState
     request: GenerationRequest
@@ -103,3 +105,4 @@ class Job:
     result: JobResult | None = None
     failure: JobFailure | None = None
     owner: str = ""
+    traceparent: str = ""

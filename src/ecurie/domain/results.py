@@ -160,7 +160,8 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """`warnings` are what the user should know of how the images were made."""
+    """`warnings` are what the user should know of how the images were made. `model_read`: the model was not
+    in memory. `out_of_memory` are the steps of the memory ladder that failed before."""
 
     images: tuple[ImageFile, ...]
     setup: Setup
@@ -169,3 +170,5 @@ class JobResult:
     warnings: tuple[str, ...] = ()
     ip_adapter: IpAdapterReport | None = None
     replay: Replay | None = None
+    model_read: bool = False
+    out_of_memory: tuple[str, ...] = ()

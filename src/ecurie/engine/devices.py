@@ -81,6 +81,21 @@ def free_vram(device: torch.device) -> int:
     return torch.mps.recommended_max_memory() if device.type == "mps" else 0
 
 
+def device_memory(device: torch.device) -> dict[str, int]:
+    """Bytes of an accelerator: `vram_used` by this process's tensors, the most that were (`vram_peak`), and
+    those that it may take still (`vram_free`); nothing for the CPU."""
+    if device.type == "cuda":
+        return {
+            "vram_used": torch.cuda.memory_allocated(device),
+            "vram_peak": torch.cuda.max_memory_allocated(device),
+            "vram_free": torch.cuda.mem_get_info(device)[0],
+        }
+    if device.type == "mps":
+        used = torch.mps.current_allocated_memory()
+        return {"vram_used": used, "vram_free": max(0, free_vram(device) - used)}
+    return {}
+
+
 def give_back_memory(device: torch.device) -> None:
     """Return what the allocator keeps to the device."""
     if device.type == "cuda":

@@ -27,9 +27,9 @@ from ecurie.domain import (
 )
 from ecurie.engine import pipelines, prompts
 from ecurie.engine.ahead import get_ready
-from ecurie.engine.devices import Compute
+from ecurie.engine.devices import Compute, device_memory
 from ecurie.engine.drawing import Drawn, Start, StepListener, drawing_of, read_start
-from ecurie.engine.ladder import first_step, run_down
+from ecurie.engine.ladder import first_step, labels, run_down, warnings_of
 from ecurie.engine.loader import Model
 from ecurie.engine.memory import TEXT_ENCODERS, Step, peak
 from ecurie.engine.need import ModelNeed
@@ -45,6 +45,7 @@ from ecurie.formats.inventory import Part
 from ecurie.formats.model_files import begin_hashing, configuration_sha256, model_files
 from ecurie.images.files import OutputFolder
 from ecurie.images.incoming import ReadPicture, read_here
+from ecurie.machine import host_memory
 
 LIBRARIES = ("torch", "diffusers", "transformers", "compel", "pillow")
 """Those that can change a picture or its file."""
@@ -95,14 +96,20 @@ class Engine:
         run = _Run(request, outputs, listen, read, check, read_start(request, read), hashing, clock)
         prepare = clock.lap()
 
-        def attempt(step: Step, warnings: tuple[str, ...]) -> JobResult:
+        def attempt(step: Step, failed: tuple[Step, ...]) -> JobResult:
             room = 0 if self._compute.on_cpu else peak(step, need, math.prod(request.final_size))
             listen(Progress("loading model", 0, request.total_steps))
             clock.lap()
+            in_memory = self._residency.holds(checkpoint)
             with self._residency.use(request.model, checkpoint, step, room, check) as resident:
                 made = self._make(run, resident, step)
-            timings = dataclasses.replace(made.timings, prepare=prepare)
-            return dataclasses.replace(made, timings=timings, warnings=warnings + made.warnings)
+            return dataclasses.replace(
+                made,
+                timings=dataclasses.replace(made.timings, prepare=prepare),
+                warnings=warnings_of(failed, step) + made.warnings,
+                model_read=not in_memory,
+                out_of_memory=labels(failed),
+            )
 
         return run_down(start, self._compute, attempt, self._clear)
 
@@ -129,6 +136,8 @@ class Engine:
         sketcher = self._previews.of(model, placement) if self._previews else None
         try:
             for index in range(request.num_images):
+                on_step = _steps_of(request, index, run.listen)
+                on_step("denoising", 0, None)
                 drawing = drawing_of(request, index, run.picture, published, conditioning, embeds)
                 with self._references.at_work(prepared, model, step):
                     drawn = pipelines.draw(
@@ -136,10 +145,11 @@ class Engine:
                         self._compute,
                         placement,
                         drawing,
-                        _steps_of(request, index, run.listen),
+                        on_step,
                         sketcher,
                     )
                 clock.lap()
+                on_step("saving", request.steps_an_image, None)
                 run.wait_for_hashes()
                 setup = self._setup(drawn.scheduler, step, model.checkpoint)
                 images.append(run.outputs.save(drawn.image, request, index, setup))
@@ -216,7 +226,7 @@ class Engine:
         """Load a model before anyone asks. Raises what `load_model` raises, or OutOfMemory."""
         start = self._first_step(self._residency.need(checkpoint), *checkpoint.size)
 
-        def attempt(step: Step, _warnings: tuple[str, ...]) -> None:
+        def attempt(step: Step, _failed: tuple[Step, ...]) -> None:
             with self._residency.use(model_id, checkpoint, step):
                 pass
 
@@ -238,6 +248,8 @@ class Engine:
             "dtype": self._compute.dtype_name,
             "ram_budget": self._budgets.ram,
             "vram_budget": self._budgets.vram,
+            **host_memory(),
+            **device_memory(self._compute.device),
             "models": self._residency.describe(),
         }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from ecurie.engine.devices import Compute, free_vram, is_out_of_memory
@@ -36,27 +37,41 @@ def first_step(compute: Compute, budget: int, need: ModelNeed, width: int, heigh
 
 
 def run_down(
-    start: Step, compute: Compute, attempt: Callable[[Step, tuple[str, ...]], T], free: Callable[[], None]
+    start: Step, compute: Compute, attempt: Callable[[Step, tuple[Step, ...]], T], free: Callable[[], None]
 ) -> T:
     """What `attempt` returns at the first step, from `start` on, at which memory suffices.
 
-    It gets the step and warnings of the steps that failed; between attempts, `free` is called. Raises
-    OutOfMemory when the last step fails, and whatever else `attempt` raises.
+    It gets the step and those that failed before; between attempts, `free` is called. Raises OutOfMemory when
+    the last step fails, and whatever else `attempt` raises.
     """
     step: Step | None = start
-    warnings: tuple[str, ...] = ()
+    failed: tuple[Step, ...] = ()
     while step is not None:
         try:
-            return attempt(step, warnings)
+            return attempt(step, failed)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             log.warning("out of memory at step %s: %s", step.label, error)
         # Outside the handler: the error's traceback holds what the attempt had made.
         free()
-        failed, step = step, lower(step, compute.on_cpu)
-        if step is not None:
-            warnings += (f"out of memory with {failed.label}: made again with {step.label}",)
+        failed += (step,)
+        step = lower(step, compute.on_cpu)
     raise OutOfMemory(
-        f"the {compute.device.type}'s memory does not suffice, even with {failed.label}", remedy=REMEDY
+        f"the {compute.device.type}'s memory does not suffice, even with {failed[-1].label}",
+        steps=labels(failed),
+        remedy=REMEDY,
+    )
+
+
+def labels(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(step.label for step in steps)
+
+
+def warnings_of(failed: Iterable[Step], step: Step) -> tuple[str, ...]:
+    """What the user should know of the steps that failed before `step`."""
+    down = [*failed, step]
+    return tuple(
+        f"out of memory with {before.label}: made again with {after.label}"
+        for before, after in itertools.pairwise(down)
     )

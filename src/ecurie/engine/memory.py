@@ -77,6 +77,12 @@ def peak(step: Step, need: ModelNeed, pixels: int) -> int:
     return int(max(moments)) + RESERVE
 
 
+def beside_weights(step: Step, need: ModelNeed, pixels: int) -> int:
+    """The most bytes that drawing takes besides the model's weights."""
+    denoising = UNET_BYTES * pixels * need.value_bytes / 2 * SLACK
+    return int(max(denoising, _decoding(step, need, pixels))) + RESERVE
+
+
 def _decoding(step: Step, need: ModelNeed, pixels: int) -> float:
     """Beyond the weights; encoding a picture takes a sixth less."""
     at_once = min(pixels, TILE_PIXELS) if step >= Step.VAE_TILED else pixels

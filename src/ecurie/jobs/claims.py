@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError
 
-from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
+from ecurie.domain import (
+    HELD_STATES,
+    NOTHING_SEEN,
+    GenerationRequest,
+    Job,
+    JobFailure,
+    JobResult,
+    JobState,
+    Progress,
+    Seen,
+)
 from ecurie.errors import JobCancelled, LeaseLost
+from ecurie.jobs import counting
 from ecurie.jobs.clock import database_time
+from ecurie.jobs.counting import Counts
+from ecurie.jobs.database import transaction
+from ecurie.jobs.figures import count
 from ecurie.jobs.owners import own_outputs
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
@@ -35,6 +49,10 @@ class Claim:
     job: Job
     worker: str
     attempt: int
+
+    @property
+    def model(self) -> str:
+        return self.job.request.model
 
 
 class Claims:
@@ -115,7 +133,7 @@ class Claims:
         if row[0]:
             raise JobCancelled(f"job {claim.job.id} was cancelled")
 
-    def succeed(self, claim: Claim, result: JobResult) -> None:
+    def succeed(self, claim: Claim, result: JobResult, seen: Seen = NOTHING_SEEN) -> None:
         """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
         # First, so that no image of a job that has ended lacks its owner; each run has names of its own.
         with self._database.connect() as connection:
@@ -123,7 +141,8 @@ class Claims:
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
         try:
-            self._leave(claim, **ended, result=to_json(result), lease_until=None)
+            counts = counting.of_success(claim.job, result, seen)
+            self._leave(claim, counts, **ended, result=to_json(result), lease_until=None)
         except LeaseLost:
             if not self._has_committed(claim):
                 raise
@@ -138,39 +157,50 @@ class Claims:
         with self._database.connect() as connection:
             return connection.execute(query).first() is not None
 
-    def fail(self, claim: Claim, failure: JobFailure) -> None:
+    def fail(self, claim: Claim, failure: JobFailure, seen: Seen = NOTHING_SEEN) -> None:
         ended = {"state": JobState.FAILED, "finished_at": time.time(), "phase": "failed"}
-        self._leave(claim, **ended, failure=to_json(failure), lease_until=None)
+        counts = counting.of_failure(claim.model, failure, seen)
+        self._leave(claim, counts, **ended, failure=to_json(failure), lease_until=None)
 
-    def end_cancelled(self, claim: Claim) -> None:
+    def end_cancelled(self, claim: Claim, seen: Seen = NOTHING_SEEN) -> None:
         ended = {"state": JobState.CANCELLED, "finished_at": time.time(), "phase": "cancelled"}
-        self._leave(claim, **ended, lease_until=None)
+        self._leave(claim, counting.of_cancelling(claim.model, seen), **ended, lease_until=None)
 
-    def give_back(self, claim: Claim) -> None:
+    def give_back(self, claim: Claim, seen: Seen = NOTHING_SEEN) -> None:
         """Return a job to the queue at its old place; this run does not count as an attempt."""
-        self._leave(claim, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
+        counts = counting.of_return(claim.model, "interrupted", seen)
+        self._leave(claim, counts, **QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
 
-    def _leave(self, claim: Claim, **values: Any) -> None:
-        self._change(claim, **values)
+    def _leave(self, claim: Claim, counts: Counts, **values: Any) -> None:
+        """The run's end and what is counted of it, both or neither."""
+        with transaction(self._database) as connection:
+            _change(connection, claim, values)
+            count(connection, counts)
         # The job has left already. A preview that cannot be removed now is with the next sweep.
         with contextlib.suppress(OperationalError), self._database.connect() as connection:
             forget_preview(connection, claim.job.id)
 
-    def try_again(self, claim: Claim, failure: JobFailure, max_attempts: int) -> None:
+    def try_again(
+        self, claim: Claim, failure: JobFailure, max_attempts: int, seen: Seen = NOTHING_SEEN
+    ) -> None:
         """Return a job to the queue after a fault of the machine, not its own; the last attempt fails.
 
         Raises LeaseLost.
         """
         if claim.attempt >= max_attempts:
-            self.fail(claim, failure)
+            self.fail(claim, failure, seen)
         else:
-            self._leave(claim, **QUEUED_AGAIN)
+            self._leave(claim, counting.of_return(claim.model, "storage", seen), **QUEUED_AGAIN)
 
     def _change(self, claim: Claim, **values: Any) -> None:
-        query = sql.update(jobs).where(*_owned(claim)).values(**values)
         with self._database.connect() as connection:
-            if not connection.execute(query).rowcount:
-                raise LeaseLost(f"job {claim.job.id} was taken over")
+            _change(connection, claim, values)
+
+
+def _change(connection: sql.Connection, claim: Claim, values: Mapping[str, Any]) -> None:
+    """Raises LeaseLost."""
+    if not connection.execute(sql.update(jobs).where(*_owned(claim)).values(**values)).rowcount:
+        raise LeaseLost(f"job {claim.job.id} was taken over")
 
 
 def _waiting(connection: sql.Connection, models: Collection[str] | None) -> list[Waiting]:

@@ -39,7 +39,9 @@ def open_database(url: str) -> sql.Engine:
     if place.get_backend_name() == "postgresql":
         place = place.update_query_dict({**POSTGRES, **place.query})
     try:
-        engine = sql.create_engine(place, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
+        engine = sql.create_engine(
+            place, isolation_level="AUTOCOMMIT", pool_pre_ping=True, hide_parameters=True
+        )
     except ImportError as error:
         raise SetupError(
             "the driver of PostgreSQL is not installed", remedy="pip install 'ecurie[cluster]'"
@@ -67,14 +69,35 @@ def open_database(url: str) -> sql.Engine:
 @contextmanager
 def client_connection(database: sql.Engine) -> Iterator[sql.Connection]:
     """For what a client asks: the driver's errors become StorageFull or StoreUnavailable."""
+    with _told_to_clients(), database.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def client_transaction(database: sql.Engine) -> Iterator[sql.Connection]:
+    """The same for several statements, all or none; the first should write."""
+    with _told_to_clients(), transaction(database) as connection:
+        yield connection
+
+
+@contextmanager
+def _told_to_clients() -> Iterator[None]:
     try:
-        with database.connect() as connection:
-            yield connection
+        yield
     except OperationalError as error:
         log.error("the job store cannot be used now: %s", error.orig)
         if any(sign in str(error.orig) for sign in DISK_FULL):
             raise StorageFull("no room to store the job", remedy="free some disk space") from error
         raise StoreUnavailable("the job store does not answer", remedy="try again in a moment") from error
+
+
+@contextmanager
+def transaction(database: sql.Engine) -> Iterator[sql.Connection]:
+    """Several statements, all or none; the first should write, or SQLite may refuse a later one that does."""
+    level = "READ COMMITTED" if database.dialect.name == "postgresql" else "SERIALIZABLE"
+    options = {"isolation_level": level}
+    with database.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sql
 
 from ecurie.domain import HELD_STATES, JobFailure, JobState
 from ecurie.errors import WorkerDied
+from ecurie.jobs import counting
 from ecurie.jobs.claims import QUEUED_AGAIN, held_by
 from ecurie.jobs.clock import database_time
+from ecurie.jobs.counting import Counts
+from ecurie.jobs.database import transaction
+from ecurie.jobs.figures import count
 from ecurie.jobs.previews import forget_all_but_running
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.table import jobs
@@ -24,6 +30,7 @@ class HeldJob:
     worker: str
     attempt: int
     lease_until: float
+    model: str = ""
 
 
 class Leases:
@@ -39,39 +46,48 @@ class Leases:
             return now
 
     def held(self) -> list[HeldJob]:
-        columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until)
+        columns = (jobs.c.id, jobs.c.worker, jobs.c.attempts, jobs.c.lease_until, jobs.c.model)
         query = sql.select(*columns).where(jobs.c.state.in_(HELD_STATES))
         with self._database.connect() as connection:
             return [HeldJob(*row) for row in connection.execute(query)]
 
-    def reap(self, held: HeldJob, max_attempts: int) -> bool:
+    def reap(self, held: HeldJob, max_attempts: int, *, silent: bool = False) -> bool:
         """Take a job from a dead worker: queue it again, or end it if asked for or tried enough.
+
+        `silent`: the worker may live, but its lease has ended.
 
         False when the job is no longer in these hands, so that nothing was changed.
         """
         mine = held_by(held.id, held.worker, held.attempt)
-        died = WorkerDied(
-            f"the worker died {held.attempt} times while running this job",
-            remedy="see the server's log; the job may need more memory than there is",
+        died = JobFailure.of(
+            WorkerDied(
+                f"the worker died {held.attempt} times while running this job",
+                remedy="see the server's log; the job may need more memory than there is",
+            )
         )
+        values: Mapping[str, Any]
         now = {"finished_at": time.time(), "lease_until": None}
-        with self._database.connect() as connection:
-            cancelled = sql.update(jobs).where(*mine, jobs.c.cancel_requested)
-            if connection.execute(
-                cancelled.values(state=JobState.CANCELLED, phase="cancelled", **now)
-            ).rowcount:
-                return True
-            if held.attempt >= max_attempts:
-                ended = {
-                    "state": JobState.FAILED,
-                    "phase": "failed",
-                    "failure": to_json(JobFailure.of(died)),
-                }
-                taken = sql.update(jobs).where(*mine).values(**ended, **now)
-            else:
-                taken = sql.update(jobs).where(*mine).values(**QUEUED_AGAIN)
-            # One that is cancelled at this very moment is taken the next time.
-            return connection.execute(taken.where(~jobs.c.cancel_requested)).rowcount == 1
+        reason = "silent" if silent else "dead"
+        cancelled = {"state": JobState.CANCELLED, "phase": "cancelled", **now}
+        counts = counting.of_cancelling(held.model, lost=reason)
+        if self._take([*mine, jobs.c.cancel_requested], counts, cancelled):
+            return True
+        if held.attempt >= max_attempts:
+            counts = counting.of_failure(held.model, died, lost=reason)
+            values = {"state": JobState.FAILED, "phase": "failed", "failure": to_json(died), **now}
+        else:
+            counts, values = counting.of_return(held.model, reason), QUEUED_AGAIN
+        # One that is cancelled at this very moment is taken the next time.
+        return self._take([*mine, ~jobs.c.cancel_requested], counts, values)
+
+    def _take(
+        self, mine: Sequence[sql.ColumnElement[bool]], counts: Counts, values: Mapping[str, Any]
+    ) -> bool:
+        with transaction(self._database) as connection:
+            taken = connection.execute(sql.update(jobs).where(*mine).values(**values)).rowcount == 1
+            if taken:
+                count(connection, counts)
+            return taken
 
     def forget_previews(self) -> None:
         """Of jobs that do not run: workers that died left them."""
@@ -81,6 +97,8 @@ class Leases:
     def return_to_queue(self, held: HeldJob) -> None:
         """Queue a job again whose worker was stopped in the middle of it; the run costs no attempt."""
         mine = held_by(held.id, held.worker, held.attempt)
-        query = sql.update(jobs).where(*mine).values(**QUEUED_AGAIN, attempts=jobs.c.attempts - 1)
-        with self._database.connect() as connection:
-            connection.execute(query)
+        self._take(
+            mine,
+            counting.of_return(held.model, "interrupted"),
+            {**QUEUED_AGAIN, "attempts": jobs.c.attempts - 1},
+        )

@@ -36,6 +36,7 @@ def to_job(row: Any, position: int | None) -> Job:
         result=row["result"] and RESULT.validate_json(row["result"]),
         failure=row["failure"] and FAILURE.validate_json(row["failure"]),
         owner=row["owner"],
+        traceparent=row["traceparent"] or "",
     )
 
 

@@ -20,7 +20,9 @@ import sqlalchemy as sql
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState
 from ecurie.errors import JobFinished, JobStarted, QueueFull, UnknownJob
 from ecurie.jobs.claims import Claims
-from ecurie.jobs.database import client_connection, open_database
+from ecurie.jobs.counting import of_cancelling
+from ecurie.jobs.database import client_connection, client_transaction, open_database
+from ecurie.jobs.figures import Figures, count
 from ecurie.jobs.leases import Leases
 from ecurie.jobs.previews import with_previews
 from ecurie.jobs.rows import REQUEST, to_job, to_json
@@ -28,6 +30,7 @@ from ecurie.jobs.table import jobs
 from ecurie.jobs.turns import queue_for, turns_from
 from ecurie.jobs.workers import Workers
 from ecurie.jobs.writes import watch_writes
+from ecurie.spans import traceparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is,
+    `figures` what operators ask.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -48,7 +52,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
-        self.workers = Workers(self.database)
+        self.workers, self.figures = Workers(self.database), Figures(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:
@@ -156,9 +160,12 @@ class JobStore:
                 finished_at=sql.case((queued, time.time()), else_=jobs.c.finished_at),
                 phase=sql.case((queued, "cancelled"), else_=jobs.c.phase),
             )
+            .returning(jobs.c.state, jobs.c.model)
         )
-        with client_connection(self.database) as connection:
-            changed = connection.execute(query).rowcount
+        with client_transaction(self.database) as connection:
+            changed = connection.execute(query).first()
+            if changed is not None and changed.state == JobState.CANCELLED:
+                count(connection, of_cancelling(changed.model))
         job = self.get(job_id)
         if not changed:
             raise JobFinished(f"job {job_id} has already ended as '{job.state}'")
@@ -208,6 +215,7 @@ def _row(new: New) -> dict[str, Any]:
         "total": new.request.total_steps,
         "pixels": new.request.finished_pixels,
         "cell": new.cell,
+        "traceparent": traceparent(),
     }
 
 

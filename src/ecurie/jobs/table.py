@@ -1,5 +1,5 @@
-"""The tables of jobs, previews, sweeps, workers and clients' options, and of whose the files are. What a
-scheduler must see is in columns, what only people read is JSON."""
+"""The tables of jobs and what belongs to them. What a scheduler must see is in columns, what only people
+read is JSON."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ jobs = Table(
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
     Column("pixels", BigInteger, nullable=False, server_default="0"),
+    Column("traceparent", String(60)),
     Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
@@ -102,6 +103,14 @@ workers = Table(
     Column("memory", Text, nullable=False),
     Column("on_disk", Text, nullable=False),
     Column("rung_for", Text),
+)
+
+figures = Table(
+    "figures",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("labels", String(500), primary_key=True),
+    Column("value", Float(53), nullable=False),
 )
 
 output_owners = Table(

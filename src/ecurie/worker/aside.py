@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import TypeVar
 
 from ecurie.domain import Progress
+from ecurie.logs import in_this_context
 
 T = TypeVar("T")
 Listener = Callable[[Progress], None]
@@ -33,7 +35,8 @@ def run_aside(work: Callable[[Listener], T], listen: Listener) -> T:
         told[:] = [progress]
 
     future: Future[T] = Future()
-    threading.Thread(target=_fulfil, args=(future, work, hear), name="aside", daemon=True).start()
+    fulfil = in_this_context(partial(_fulfil, future, work, hear))
+    threading.Thread(target=fulfil, name="aside", daemon=True).start()
     try:
         while not wait([future], LISTEN_SECONDS).done:
             if told:

@@ -15,12 +15,14 @@ from typing import Any
 from celery import Celery, signals
 from celery.exceptions import Reject
 
-from ecurie.bootstrap import make_catalog, make_engine, make_store, preloaded
+from ecurie.bootstrap import make_catalog, make_engine, make_store, make_tracing, preloaded
 from ecurie.catalog.catalog import Catalog
 from ecurie.errors import SettingsError
 from ecurie.jobs.celery_bell import NO_MODEL_QUEUE, TASK, make_app, queue_of
 from ecurie.jobs.redis_version import warn_of_old_redis
+from ecurie.logs import about, configure_logging
 from ecurie.settings import Settings
+from ecurie.worker.job_spans import trace_with
 from ecurie.worker.loop import Worker
 from ecurie.worker.presence import Presence
 from ecurie.worker.stop import StopSign
@@ -66,6 +68,7 @@ def run_cluster_worker(settings: Settings, broker_url: str, name: str | None, on
     Raises SetupError, RequestError or OutOfMemory when the settings cannot work.
     """
     name = (name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}")[-LONGEST_NAME:]
+    configure_logging(settings.log_level, settings.log_format, worker=name)
     catalog = make_catalog(settings)
     queues = Queues(catalog, only)
     warn_of_old_redis(broker_url)
@@ -74,8 +77,17 @@ def run_cluster_worker(settings: Settings, broker_url: str, name: str | None, on
         engine.preload(found.id, found.checkpoint)
     stop = StopSign(settings.drain_seconds)
     presence = Presence(name, store.workers, engine.describe, catalog, queues.follow)
+    tracing = make_tracing(settings, "ecurie-worker", worker=name)
     worker = Worker(
-        name, engine, store, settings, stop, presence.tell, lambda: queues.models, _end_hung_process
+        name,
+        engine,
+        store,
+        settings,
+        stop,
+        presence.tell,
+        lambda: queues.models,
+        _end_hung_process,
+        trace_with(tracing),
     )
     app = make_app(broker_url)
     _add_task(app, worker, stop)
@@ -86,11 +98,14 @@ def run_cluster_worker(settings: Settings, broker_url: str, name: str | None, on
     finally:
         presence.close()
         store.close()
+        if tracing is not None:
+            tracing.close()
 
 
 def _add_task(app: Celery, worker: Worker, stop: StopSign) -> None:
     def answer(job_id: str) -> None:
-        log.info("rung for job %s", job_id)
+        with about(job=job_id):
+            log.info("rung for job %s", job_id)
         worker.answer()
         if stop.raised:
             # Another worker should hear this ring: what it was for may be back in the queue.

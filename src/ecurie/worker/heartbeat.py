@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from ecurie.errors import LeaseLost
 from ecurie.jobs.claims import Claim, Claims
+from ecurie.logs import in_this_context
 from ecurie.worker.reporter import Reporter
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def heartbeat(
             except OperationalError as error:
                 log.error("cannot renew the lease: %s", error.orig)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=in_this_context(beat), name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from ecurie.domain import GenerationRequest
 from ecurie.jobs.claims import Claims
 from ecurie.jobs.schedule import Held
+from ecurie.logs import about
 from ecurie.requests.placing import is_placed
 
 log = logging.getLogger(__name__)
@@ -81,14 +82,17 @@ class Prefetcher:
         for job_id, request in upcoming:
             if job_id in self._done or request.unsettled or not is_placed(request):
                 continue
-            began = time.monotonic()
-            try:
-                count = self._get_ready(request, self._check)
-            finally:
-                # One that fails here fails when it runs; it is not tried again and again until then.
-                self._remember(job_id)
-            seconds = time.monotonic() - began
-            log.debug("job %s: %.1f MB prefetched in %.1f s", job_id, count / 1e6, seconds)
+            with about(job=job_id, model=request.model):
+                self._prefetch(job_id, request)
+
+    def _prefetch(self, job_id: str, request: GenerationRequest) -> None:
+        began = time.monotonic()
+        try:
+            count = self._get_ready(request, self._check)
+        finally:
+            # One that fails here fails when it runs; it is not tried again and again until then.
+            self._remember(job_id)
+        log.debug("job %s: %.1f MB prefetched in %.1f s", job_id, count / 1e6, time.monotonic() - began)
 
     def _check(self) -> None:
         if not (self._running.is_set() and self._drawing()):

@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 
-from ecurie.bootstrap import configure_logging, make_catalog, make_engine, make_store, preloaded
+from ecurie.bootstrap import make_catalog, make_engine, make_store, make_tracing, preloaded
 from ecurie.errors import OutOfMemory, RequestError, SetupError
 from ecurie.locks import ProcessLock
+from ecurie.logs import configure_logging
 from ecurie.settings import load_settings
 from ecurie.supervisor import CANNOT_START
+from ecurie.worker.job_spans import trace_with
 from ecurie.worker.loop import Worker
 from ecurie.worker.presence import Presence
 from ecurie.worker.stop import StopSign
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     name = sys.argv[1]
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, worker=name)
     lock = ProcessLock(settings.workers_dir / f"{name}.lock")
     if not lock.acquire():
         sys.exit(f"worker {name} is already running")
@@ -34,6 +36,7 @@ def main() -> None:
     store = make_store(settings)
     try:
         catalog = make_catalog(settings)
+        tracing = make_tracing(settings, "ecurie-worker", worker=name)
         engine = make_engine(settings, previews=settings.previews)
         for found in preloaded(settings, catalog):
             engine.preload(found.id, found.checkpoint)
@@ -44,8 +47,11 @@ def main() -> None:
     presence.start()
     log.info("ready on %s", engine.describe()["device"])
     try:
-        Worker(name, engine, store, settings, stop, presence.tell).run()
+        worker = Worker(name, engine, store, settings, stop, presence.tell, trace=trace_with(tracing))
+        worker.run()
     finally:
         presence.close()
         store.close()
         lock.release()
+        if tracing is not None:
+            tracing.close()

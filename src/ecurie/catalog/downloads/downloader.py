@@ -31,17 +31,24 @@ class Publishers:
 
 
 class Downloader:
-    """Brings sources under `models_dir`."""
+    """Brings sources under `models_dir`. `received` counts the bytes of files that came."""
 
     def __init__(self, models_dir: Path, publishers: Publishers):
         self._models_dir, self._publishers = models_dir, publishers
+        self.received = 0
+
+    def _http(self) -> Http:
+        return Http(self._publishers.plain_http, self._count)
+
+    def _count(self, received: int) -> None:
+        self.received += received
 
     def plan(self, source: RemoteSource, *, pin: bool = False) -> Plan:
         """What there is to get. With `pin` the plan's source names one revision.
 
         Raises DownloadFailed or InvalidRequest.
         """
-        with Http(self._publishers.plain_http) as http:
+        with self._http() as http:
             return self._plan(source, http, pin=pin)
 
     def fetch(self, sources: Iterable[RemoteSource], listen: Listen) -> None:
@@ -49,7 +56,7 @@ class Downloader:
 
         Raises DownloadFailed, StorageFull, WeightsInvalid, InvalidRequest, or what `listen` raises.
         """
-        with Http(self._publishers.plain_http) as http:
+        with self._http() as http:
             listen(0, None)
             pause = _Counter([], listen).pause
             plans = [self._patient_plan(source, http, pause) for source in sources]
@@ -57,7 +64,7 @@ class Downloader:
 
     def fetch_plan(self, plan: Plan, listen: Listen) -> None:
         """Like `fetch`, for a plan that was made before."""
-        with Http(self._publishers.plain_http) as http:
+        with self._http() as http:
             self._bring(list(plan.files), http, listen)
 
     def _patient_plan(self, source: RemoteSource, http: Http, pause: Pause) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -28,10 +28,11 @@ REFUSED = {401: "wants a sign-in", 403: "refuses to give it", 404: "does not hav
 
 
 class Http:
-    """`plain_http` are the hosts, as `name:port`, that may be asked without TLS."""
+    """`plain_http` are the hosts, as `name:port`, that may be asked without TLS; `count` is told the bytes of
+    files that come."""
 
-    def __init__(self, plain_http: Container[str] = ()):
-        self._plain_http = plain_http
+    def __init__(self, plain_http: Container[str] = (), count: Callable[[int], None] = lambda _bytes: None):
+        self._plain_http, self.count = plain_http, count
         self._client = httpx2.Client(timeout=TIMEOUT, follow_redirects=False)
 
     def __enter__(self) -> Http:

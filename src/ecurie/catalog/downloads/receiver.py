@@ -85,6 +85,7 @@ class Receiver:
             self._begin(response)
             with self._partial.open("ab") as stream:
                 for data in response.iter_raw():
+                    self._http.count(len(data))
                     stream.write(data)
                     self._take(data)
                     if self._have > (self._total or self._have):
