@@ -12,7 +12,7 @@ from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
 from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 
-router = APIRouter()
+router = APIRouter(tags=["replay"])
 MANIFEST = {"schema": {"type": "object", "description": "docs/replay.md describes it."}}
 BODY = {
     "required": True,

@@ -9,7 +9,7 @@ from ecurie.api import schemas
 from ecurie.api.deps import ServiceDep
 from ecurie.errors import NotReady
 
-router = APIRouter()
+router = APIRouter(tags=["system"])
 
 
 @router.get("/system")
