@@ -8,6 +8,7 @@ EcurieError
 │   ├── NotBuiltYet              a field of a later release (422)
 │   ├── UnknownModel             (404)
 │   ├── UnknownPreset            (404)
+│   ├── UnknownSampler           a sampler's name of the web UIs (400)
 │   ├── UnknownJob               (404)
 │   ├── UnknownSweep             (404)
 │   ├── UnknownOutput            (404)
@@ -52,6 +53,8 @@ do. `status` is the HTTP status where the error reaches a client.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 
 class EcurieError(Exception):
@@ -103,6 +106,10 @@ class UnknownModel(RequestError):
 
 class UnknownPreset(RequestError):
     code, status, title = "unknown-preset", 404, "Unknown preset"
+
+
+class UnknownSampler(RequestError):
+    code, status, title = "unknown-sampler", 400, "Unknown sampler"
 
 
 class UnknownJob(RequestError):
@@ -247,3 +254,15 @@ class OutOfMemory(JobError):
 
 class GenerationFailed(JobError):
     code, title = "generation-failed", "The generation failed"
+
+
+def error_called(code: str, message: str, remedy: str | None) -> EcurieError:
+    """The error that was stored as its code, message and remedy; GenerationFailed for an unknown code."""
+    known = {kind.code: kind for kind in _kinds(EcurieError)}
+    return known.get(code, GenerationFailed)(message, remedy=remedy)
+
+
+def _kinds(base: type[EcurieError]) -> Iterator[type[EcurieError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
