@@ -55,22 +55,23 @@ def description() -> Schema:
 
 
 def pages(api: Schema) -> dict[str, str]:
-    """Markdown by page name: `index`, `types`, and each tag."""
+    """Markdown by page name: `index`, `types`, and one for each tag, or first part of a path that has none."""
     types = api["components"]["schemas"]
     by_tag: dict[str, list[str]] = defaultdict(list)
     rows: dict[str, list[list[str]]] = defaultdict(list)
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
-            name, (tag,) = f"{method.upper()} {path}", operation["tags"]
+            name, tag = f"{method.upper()} {path}", operation.get("tags", [path.split("/")[1]])[0]
             by_tag[tag].append("\n\n".join(_operation(name, operation, types)))
-            rows[tag].append([f"[`{name}`]({tag}.md#{_anchor(name)})", _text(_first_line(operation))])
+            place = f"{_anchor(tag)}.md#{_anchor(name)}"
+            rows[tag].append([f"[`{name}`]({place})", _text(_first_line(operation))])
     index = "\n\n".join(f"## {tag}\n\n{_table(['route', 'what'], rows[tag])}" for tag in rows)
-    contents = "\n".join(["```{toctree}", ":hidden:", *by_tag, "types", "```"])
+    contents = "\n".join(["```{toctree}", ":hidden:", *map(_anchor, by_tag), "types", "```"])
     return {
         "index": f"# API reference\n\nMade from the server's own `/openapi.json`, version {api['info']['version']}. "
         f"[The HTTP interface](../api.md) explains it; [types](types.md) has every object.\n\n{index}\n\n{contents}",
         "types": "\n\n".join(["# Types", *(_type(name, schema) for name, schema in sorted(types.items()))]),
-        **{tag: f"# {tag}\n\n" + "\n\n".join(parts) for tag, parts in by_tag.items()},
+        **{_anchor(tag): f"# {tag}\n\n" + "\n\n".join(parts) for tag, parts in by_tag.items()},
     }
 
 
