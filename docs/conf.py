@@ -1,7 +1,7 @@
 """The documentation site, by Sphinx: `make site`.
 
-Pages are read where they lie in the repository, so a link that works there works on the site. The pages of the API
-reference are written into docs/routes first.
+Pages are read where they lie in the repository, so a link that works there works on the site. The pages of the
+API reference are written into docs/routes first.
 """
 
 import logging
@@ -16,6 +16,7 @@ DOCS = Path(__file__).parent
 ROUTES = DOCS / "routes"
 sys.path.insert(0, str(DOCS))
 
+import openapi  # noqa: E402
 import reference  # noqa: E402
 
 project = html_title = "Écurie"
@@ -36,7 +37,7 @@ html_copy_source = False
 def write_reference(app: Sphinx) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     ROUTES.mkdir(exist_ok=True)
-    written = {ROUTES / f"{name}.md": text for name, text in reference.pages(reference.description()).items()}
+    written = {ROUTES / f"{name}.md": text for name, text in reference.pages(openapi.description()).items()}
     for gone in set(ROUTES.glob("*.md")) - set(written):
         gone.unlink()
     for file, text in written.items():

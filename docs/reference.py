@@ -1,7 +1,7 @@
 """The application's own OpenAPI description as Markdown pages: one for each tag, and one of types.
 
-A renderer of our own: of what is kept, Redoc and Swagger UI are programs that a browser runs and a search does not
-find, and sphinxcontrib-openapi 0.10 tells neither limits nor defaults of fields.
+A renderer of our own: of what is kept, Redoc and Swagger UI are programs that a browser runs, whose text no
+search finds, and sphinxcontrib-openapi 0.10 tells neither limits nor defaults of fields.
 """
 
 from __future__ import annotations
@@ -9,53 +9,29 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 Schema = dict[str, Any]
 
+INTRODUCTION = """
+Made from the server's own `/openapi.json`. [The HTTP interface](../api.md) explains it; [types](types.md) has
+every object.
+"""
+RANGES = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+)
 LIMITS = {
-    "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
     "exclusiveMaximum": "< {}",
     "multipleOf": "a multiple of {}",
-    "minLength": "≥ {} characters",
-    "maxLength": "≤ {} characters",
-    "minItems": "≥ {} items",
-    "maxItems": "≤ {} items",
     "pattern": "`{}`",
 }
 
 
-def description() -> Schema:
-    """The OpenAPI document of the server, whose routes are put together but not served."""
-    from ecurie.api.app import create_app
-    from ecurie.bootstrap import make_service, make_store
-    from ecurie.jobs.doorbell import NoBell
-    from ecurie.jobs.forecasts import Forecasts
-    from ecurie.settings import Settings
-
-    with TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), demo=True)
-        store = make_store(settings)
-        app = create_app(
-            make_service(settings, store, NoBell()),
-            lambda: False,
-            Forecasts(store.database, list, settings.max_overtake_seconds),
-            allowed_hosts=(),
-            allowed_origins=(),
-            api_key=None,
-            max_body_bytes=settings.max_body_bytes,
-            max_upload_bytes=settings.max_upload_bytes,
-        )
-        store.close()
-        return app.openapi()
-
-
 def pages(api: Schema) -> dict[str, str]:
-    """Markdown by page name: `index`, `types`, and one for each tag, or first part of a path that has none."""
+    """Markdown by page name: `index`, `types`, and one for each tag (of none: the path's first part)."""
     types = api["components"]["schemas"]
     by_tag: dict[str, list[str]] = defaultdict(list)
     rows: dict[str, list[list[str]]] = defaultdict(list)
@@ -68,8 +44,7 @@ def pages(api: Schema) -> dict[str, str]:
     index = "\n\n".join(f"## {tag}\n\n{_table(['route', 'what'], rows[tag])}" for tag in rows)
     contents = "\n".join(["```{toctree}", ":hidden:", *map(_anchor, by_tag), "types", "```"])
     return {
-        "index": f"# API reference\n\nMade from the server's own `/openapi.json`, version {api['info']['version']}. "
-        f"[The HTTP interface](../api.md) explains it; [types](types.md) has every object.\n\n{index}\n\n{contents}",
+        "index": f"# API reference\n{INTRODUCTION}\n{index}\n\n{contents}",
         "types": "\n\n".join(["# Types", *(_type(name, schema) for name, schema in sorted(types.items()))]),
         **{_anchor(tag): f"# {tag}\n\n" + "\n\n".join(parts) for tag, parts in by_tag.items()},
     }
@@ -80,7 +55,7 @@ def _operation(name: str, operation: Schema, types: Schema) -> Iterator[str]:
     yield operation.get("description", operation["summary"])
     if parameters := operation.get("parameters"):
         rows = [
-            [f"`{told['name']}`", told["in"], *_value(told["schema"], told["required"]), _text(told.get("description"))]
+            [f"`{told['name']}`", told["in"], *_value(told["schema"], told["required"]), _meaning(told)]
             for told in parameters
         ]
         yield _table(["parameter", "in", "type", "default", "meaning"], rows)
@@ -90,7 +65,9 @@ def _operation(name: str, operation: Schema, types: Schema) -> Iterator[str]:
         if "properties" in schema:
             yield _fields(schema)
         yield from _examples(schema)
-    yield _table(["answer", "body", "when"], [_answer(*told) for told in sorted(operation["responses"].items())])
+    yield _table(
+        ["answer", "body", "when"], [_answer(*told) for told in sorted(operation["responses"].items())]
+    )
 
 
 def _answer(status: str, told: Schema) -> list[str]:
@@ -110,7 +87,7 @@ def _type(name: str, schema: Schema) -> str:
 def _fields(schema: Schema) -> str:
     needed = schema.get("required", [])
     rows = [
-        [f"`{name}`", *_value(field, name in needed), _text(field.get("description"))]
+        [f"`{name}`", *_value(field, name in needed), _meaning(field)]
         for name, field in schema["properties"].items()
     ]
     return _table(["field", "type", "default", "meaning"], rows)
@@ -140,8 +117,17 @@ def _kind(schema: Schema) -> str:
         kind = f"list of {_kind(schema.get('items', {}))}"
     elif isinstance(of := schema.get("additionalProperties"), dict):
         kind = f"object of {_kind(of)}"
-    limits = [words.format(_number(schema[key])) for key, words in LIMITS.items() if key in schema]
-    return ", ".join([kind, *limits])
+    return ", ".join([kind, *_limits(schema)])
+
+
+def _limits(schema: Schema) -> Iterator[str]:
+    told = {key: _number(value) for key, value in schema.items()}
+    for low, high, unit in RANGES:
+        if low in told and high in told:
+            yield f"{told[low]} to {told[high]}{unit}"
+        elif low in told or high in told:
+            yield f"≥ {told[low]}{unit}" if low in told else f"≤ {told[high]}{unit}"
+    yield from (words.format(told[key]) for key, words in LIMITS.items() if key in told)
 
 
 def _named(schema: Schema, types: Schema) -> Schema:
@@ -161,8 +147,12 @@ def _first_line(operation: Schema) -> str:
     return operation.get("description", operation["summary"]).partition("\n\n")[0]
 
 
-def _text(words: str | None) -> str:
-    return " ".join((words or "").split())
+def _meaning(told: Schema) -> str:
+    return _text(told.get("description", ""))
+
+
+def _text(words: str) -> str:
+    return " ".join(words.split())
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -252,7 +252,7 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Those that code hosts give to headings: letters, digits, `-` and `_`; the second of a name ends with `-1`."""
+    """Those that code hosts give to headings; the second of a name ends with `-1`."""
     counted: dict[str, int] = {}
     for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
         words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading.strip()).lower()

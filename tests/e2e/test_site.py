@@ -86,5 +86,3 @@ def test_the_search_knows_a_route_and_a_question(site: Path) -> None:
     index = (site / "searchindex.js").read_text()
     assert "docs/routes/generate" in index
     assert "docs/faq" in index
-
-
