@@ -1,7 +1,7 @@
 """The documentation site, by Sphinx: `make site`.
 
-Pages are read where they lie in the repository, so a link that works there works on the site. The pages of the
-API reference are written into docs/routes first.
+Pages are read where they lie in the repository, so a link that works there works on the site. The pages of
+the API reference are written into docs/routes first.
 """
 
 import logging

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def add(
     source: Annotated[
         str,
-        typer.Argument(
-            help="hf:OWNER/REPO or hf:OWNER/REPO/FILE, civitai:VERSION, https://…#sha256=…, or a path."
-        ),
+        typer.Argument(help="hf:OWNER/REPO[/FILE], civitai:VERSION, https://…#sha256=…, a file or folder."),
     ],
     entry_id: Annotated[str | None, typer.Option("--id", help="Its id [made from its name].")] = None,
     name: Annotated[str | None, typer.Option(help="Its name [what its file or page says].")] = None,
