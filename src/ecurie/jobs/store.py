@@ -205,6 +205,7 @@ def _row(new: New) -> dict[str, Any]:
         "phase": "queued",
         "step": 0,
         "total": new.request.total_steps,
+        "pixels": new.request.finished_pixels,
         "cell": new.cell,
     }
 

@@ -1,5 +1,5 @@
-"""The tables of jobs, previews, sweeps, workers and clients' options. What a scheduler must see is in
-columns, what only people read is JSON."""
+"""The tables of jobs, previews, sweeps, workers and clients' options, and of whose the files are. What a
+scheduler must see is in columns, what only people read is JSON."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
 metadata = MetaData()
 # Written out, not bound: a database uses a partial index only where it sees the condition.
 NOT_CANCELLED = text("state <> 'cancelled'")
+OWNED = text("owner <> ''")
 
 jobs = Table(
     "jobs",
@@ -54,6 +55,7 @@ jobs = Table(
     Column("owner", String(64), nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Column("pixels", BigInteger, nullable=False, server_default="0"),
     Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
@@ -65,6 +67,7 @@ jobs = Table(
     ),
     Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
+    Index("jobs_of_day", "owner", "created_at", sqlite_where=OWNED, postgresql_where=OWNED),
 )
 
 previews = Table(
@@ -99,6 +102,20 @@ workers = Table(
     Column("memory", Text, nullable=False),
     Column("on_disk", Text, nullable=False),
     Column("rung_for", Text),
+)
+
+output_owners = Table(
+    "output_owners",
+    metadata,
+    Column("filename", String(255), primary_key=True),
+    Column("owner", String(64), nullable=False),
+)
+
+upload_owners = Table(
+    "upload_owners",
+    metadata,
+    Column("picture", String(32), primary_key=True),
+    Column("owner", String(64), primary_key=True),
 )
 
 client_options = Table(
