@@ -42,7 +42,7 @@ def test_a_page_is_named_by_the_tag_else_by_the_path() -> None:
 def test_a_field_has_its_kind_limits_default_and_meaning(written: dict[str, str]) -> None:
     page = written["generate"]
     assert "| `steps` | integer, 1 to 150 | `30` | Denoising steps. |" in page
-    assert "| `prompt` | string, ≤ 10000 characters | required | What to draw" in page
+    assert "| `prompt` | string, 1 to 10000 characters, `^" in page
     assert (
         "| `loras` | list of [LoraBody](types.md#lorabody), ≤ 64 items | `[]` | The adapter stack. |" in page
     )
