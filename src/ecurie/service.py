@@ -17,19 +17,23 @@ from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.reading import read_text
 from ecurie.images.storage import Storage, Stored
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.doorbell import Doorbell, Ring
+from ecurie.jobs.gallery import MadeImage
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
 from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
+from ecurie.requests.from_image import Recalled, recall
 from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
 
+MADE_AGAIN = "GET /jobs/{id}/manifests of its job and POST /replay make it again"
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -102,6 +106,14 @@ class Service:
         """What the prompts of a request become. Raises RequestError."""
         return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
 
+    def recall(self, content: bytes) -> Recalled:
+        """What an image tells of how it was made, as a request that can be sent here; nothing is queued.
+
+        Raises BodyTooLarge, or InvalidRequest for what is no image.
+        """
+        self.pictures.refuse_large(len(content), "image")
+        return recall(read_text(content), self.catalog, self.picture_source.find)
+
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, caller: Caller) -> None:
         """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
         limit = self._limits.max_queue
@@ -169,18 +181,27 @@ class Service:
         usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
         found = self.outputs.find(filename) if usable else None
         if found is None:
-            raise self._no_output(filename)
+            raise self.no_output(filename)
         return found
+
+    def made_image(self, filename: str) -> MadeImage | None:
+        """The image and its job, if that is known still; its file may be gone."""
+        sent_at = time_in(filename)
+        return None if sent_at is None else self.store.gallery.find(filename, sent_at)
 
     def read_output(self, filename: str) -> bytes:
         """Its content. Raises what `output` raises."""
         return self.outputs.read(self.output(filename).name)
 
-    def _no_output(self, filename: str) -> UnknownOutput:
+    def no_output(self, filename: str) -> UnknownOutput:
+        """The error that says that it is not there, and why if that is known."""
+        made = self.made_image(filename)
+        if made is not None and made.deleted:
+            return UnknownOutput(f"the output '{filename}' was deleted", remedy=MADE_AGAIN)
         days, asked = self._limits.keep_outputs_days, time_in(filename)
         if days and asked is not None and datetime.now(UTC) - asked > timedelta(days=days):
             return UnknownOutput(
                 f"the output '{filename[:100]}' was removed: images are kept for {days:g} days",
-                remedy="GET /jobs/{id}/manifests of its job and POST /replay make it again",
+                remedy=MADE_AGAIN,
             )
         return UnknownOutput(f"there is no output '{filename[:100]}'")

@@ -10,8 +10,9 @@ import ecurie
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
-from ecurie.api.routes import catalogue, generate, jobs, pictures, prompt, replay, system
+from ecurie.api.routes import catalogue, gallery, generate, jobs, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.finished import FinishedImages
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 from ecurie.sweeps import Sweeps
@@ -38,11 +39,12 @@ def create_app(
         redoc_url=None,
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
+    app.state.finished = FinishedImages(service)
     app.state.following = Following(service.changed_of)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system):
+    for routes in (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,

@@ -20,7 +20,7 @@ from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-PICTURE_PATHS = frozenset({"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"})
+PICTURE_PATHS = frozenset({"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"})
 """Whose bodies may hold pictures: two of the largest (a picture and its mask), in base64."""
 PICTURES_IN_BASE64 = 2 * 4 / 3
 

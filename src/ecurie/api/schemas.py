@@ -6,10 +6,10 @@ from base64 import b64encode
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ecurie.api.output_urls import output_url
 from ecurie.api.replay_schemas import ReplayOut
 from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
@@ -188,7 +188,7 @@ def result_out(job: Job) -> ResultOut | None:
 
 def image_out(job: Job, image: ImageFile) -> ImageOut:
     return ImageOut(
-        url=f"/outputs/{quote(image.filename)}",
+        url=output_url(image.filename),
         filename=image.filename,
         seed=image.seed,
         width=image.width,

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobResult, JobState, Progress
 from ecurie.errors import JobCancelled, LeaseLost
 from ecurie.jobs.clock import database_time
+from ecurie.jobs.gallery import searched
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
 from ecurie.jobs.schedule import Held, Waiting, choose, foresee
@@ -102,7 +103,7 @@ class Claims:
 
     def settle(self, claim: Claim, request: GenerationRequest, stack: str) -> None:
         """Replace an unsettled request by what it became. Raises LeaseLost."""
-        self._change(claim, request=to_json(request), stack=stack)
+        self._change(claim, request=to_json(request), stack=stack, **searched(request))
 
     def check(self, claim: Claim) -> None:
         """Raises LeaseLost when the job is no longer this worker's, JobCancelled when it is to stop."""

@@ -21,6 +21,7 @@ from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobState
 from ecurie.errors import JobFinished, JobStarted, QueueFull, UnknownJob
 from ecurie.jobs.claims import Claims
 from ecurie.jobs.database import client_connection, open_database
+from ecurie.jobs.gallery import Gallery, searched
 from ecurie.jobs.leases import Leases
 from ecurie.jobs.previews import with_previews
 from ecurie.jobs.rows import REQUEST, to_job, to_json
@@ -40,7 +41,8 @@ class New:
 
 
 class JobStore:
-    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is.
+    """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is,
+    `gallery` the finished images.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -48,7 +50,7 @@ class JobStore:
     def __init__(self, url: str):
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
-        self.workers = Workers(self.database)
+        self.workers, self.gallery = Workers(self.database), Gallery(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:
@@ -206,6 +208,7 @@ def _row(new: New) -> dict[str, Any]:
         "step": 0,
         "total": new.request.total_steps,
         "cell": new.cell,
+        **searched(new.request),
     }
 
 

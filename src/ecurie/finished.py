@@ -1,0 +1,56 @@
+"""The use cases of finished images: found again, seen small, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ecurie.domain import Caller, Role
+from ecurie.images.storage import Stored
+from ecurie.images.thumbnails import RecentThumbnails, Side, thumbnail_of
+from ecurie.jobs.gallery import MadeImage, Place, Wanted
+from ecurie.service import Service
+
+
+class FinishedImages:
+    """Those of a service's jobs."""
+
+    def __init__(self, service: Service):
+        self._service, self._recent = service, RecentThumbnails()
+
+    def page(
+        self,
+        words: Sequence[str],
+        model: str | None,
+        adapter: str | None,
+        before: Place | None,
+        limit: int,
+        caller: Caller,
+    ) -> list[MadeImage]:
+        """The newest first, of those that the caller may see and whose files are there."""
+        owner = None if caller.role is Role.ADMIN else caller.owner
+        wanted = Wanted(tuple(words), model, adapter, owner)
+        return self._service.store.gallery.page(wanted, before, limit)
+
+    def thumbnail(self, stored: Stored, side: Side) -> bytes:
+        """Of a finished image, as WebP. Raises UnknownOutput if it was removed just now."""
+        name = f"{stored.name} {stored.state} {side}"
+        found = self._recent.get(name)
+        if found is None:
+            found = thumbnail_of(self._service.read_output(stored.name), side)
+            self._recent.keep(name, found)
+        return found
+
+    def delete(self, filename: str, caller: Caller) -> None:
+        """Remove an image for good; its job, and how the image was made, stay.
+
+        Raises UnknownOutput, also for one that is not the caller's.
+        """
+        made = self._service.made_image(filename)
+        if made is None or made.deleted:
+            # Its job was forgotten: then it is nobody's.
+            self._service.output(filename)
+        if not caller.may_use("" if made is None else made.job.owner):
+            raise self._service.no_output(filename)
+        self._service.outputs.remove(filename)
+        if made is not None:
+            self._service.store.gallery.delete(made)

@@ -1,0 +1,54 @@
+"""Small pictures of finished images, made when they are asked for and kept in memory for the next who asks."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from typing import Literal, get_args
+
+from PIL import Image
+
+from ecurie.images.incoming import to_rgb
+
+Side = Literal[128, 256, 512]
+SIDES: tuple[int, ...] = get_args(Side)
+"""Pixels of the longer side; a few, so that nobody fills the memory with sizes."""
+KEPT_BYTES = 64_000_000
+QUALITY, METHOD = 80, 2
+"""Of WebP; the method weighs time against bytes, and more than 2 takes twice the time for a twentieth of them."""
+
+
+def thumbnail_of(content: bytes, side: int) -> bytes:
+    """A WebP file, at most `side` pixels wide and high, of a PNG, WebP or JPEG file. Raises OSError."""
+    with Image.open(io.BytesIO(content), formats=("PNG", "WEBP", "JPEG")) as image:
+        # JPEG files can be decoded small.
+        image.draft(None, (side, side))
+        small = to_rgb(image)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    small.save(written, "WEBP", quality=QUALITY, method=METHOD)
+    return written.getvalue()
+
+
+class RecentThumbnails:
+    """The last asked for, by their names, as many as there is room for. Any thread may use it."""
+
+    def __init__(self, most_bytes: int = KEPT_BYTES):
+        self._most, self._bytes = most_bytes, 0
+        self._kept = OrderedDict[str, bytes]()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> bytes | None:
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+    def keep(self, name: str, content: bytes) -> None:
+        with self._lock:
+            self._bytes += len(content) - len(self._kept.pop(name, b""))
+            self._kept[name] = content
+            while self._bytes > self._most:
+                _, dropped = self._kept.popitem(last=False)
+                self._bytes -= len(dropped)
