@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from fastapi import FastAPI
 
 import ecurie
+from ecurie.api import page
 from ecurie.api.errors import ERROR_RESPONSES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
@@ -44,7 +45,7 @@ def create_app(
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     add_error_handlers(app)
-    for routes in (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system):
+    for routes in (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system, page):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,

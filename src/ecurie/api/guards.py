@@ -19,7 +19,9 @@ from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
+PAGE_FILES = "/web/"
+"""The page asks for the key, so it is open itself."""
 PICTURE_PATHS = frozenset({"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"})
 """Whose bodies may hold pictures: two of the largest (a picture and its mask), in base64."""
 PICTURES_IN_BASE64 = 2 * 4 / 3
@@ -52,7 +54,7 @@ class Guard:
         try:
             self._check_host(headers)
             self._check_origin(headers)
-            if scope["path"] not in OPEN_PATHS:
+            if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(PAGE_FILES):
                 self._check_key(headers)
             most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
             _check_length(headers, most)

@@ -37,8 +37,3 @@ def readyz(service: ServiceDep) -> dict[str, str]:
             "no worker is ready yet", remedy="wait a few seconds; the server's log says why if not"
         )
     return {"status": "ready"}
-
-
-@router.get("/", include_in_schema=False)
-def index() -> dict[str, str]:
-    return {"name": "Écurie", "version": ecurie.__version__, "openapi": "/openapi.json"}

@@ -1,0 +1,32 @@
+/** What a request may name, asked for once and again when the server comes back. */
+import { Away, Problem, epoch, get } from './api.js';
+import { computed, effect, signal } from './ui.js';
+
+/** null until they are here. */
+export const models = signal(null);
+export const loras = signal([]);
+export const ipAdapters = signal([]);
+export const presets = signal([]);
+export const schedulers = signal([]);
+
+export const defaultModel = computed(() => models.value?.find((model) => model.default) ?? models.value?.[0] ?? null);
+export const loraById = computed(() => new Map(loras.value.map((lora) => [lora.id, lora])));
+
+export async function loadCatalogue() {
+  const [m, l, i, p, s] = await Promise.all(
+    ['/models', '/loras', '/ip-adapters', '/presets', '/schedulers'].map((path) => get(path)),
+  );
+  models.value = m.models;
+  loras.value = l.loras;
+  ipAdapters.value = i.ip_adapters;
+  presets.value = p.presets;
+  schedulers.value = s.schedulers;
+}
+
+effect(() => {
+  epoch.value;
+  loadCatalogue().catch((error) => {
+    // The page's banners say both already.
+    if (!(error instanceof Away || error instanceof Problem)) throw error;
+  });
+});

@@ -1,0 +1,30 @@
+/** Looking again and again, while somebody looks at the page. */
+import { Away, Problem } from './api.js';
+
+const seen = () =>
+  new Promise((resolve) => {
+    document.addEventListener('visibilitychange', resolve, { once: true });
+  });
+
+/**
+ * Call `look` now and `ms` after each end; not while the window is hidden.
+ * What `ask` throws only means that there is nothing new.
+ * @returns {() => void} what ends it
+ */
+export function every(ms, look) {
+  let ended = false;
+  (async () => {
+    while (!ended) {
+      try {
+        await look();
+      } catch (error) {
+        if (!(error instanceof Away || error instanceof Problem)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      if (document.hidden && !ended) await seen();
+    }
+  })();
+  return () => {
+    ended = true;
+  };
+}

@@ -1,0 +1,38 @@
+/** A modal window: the browser's own, which keeps the focus inside and closes on Escape. */
+import { html, useEffect, useId, useRef } from '../lib/ui.js';
+import { t } from '../lib/i18n.js';
+import { IconButton } from './button.js';
+
+/**
+ * @param {{title: string, onClose?: () => void, wide?: boolean, children: any}} props
+ *   without `onClose` it cannot be closed by the user
+ */
+export function Dialog({ title, onClose, wide = false, children }) {
+  const element = useRef(null);
+  const heading = useId();
+  useEffect(() => {
+    const dialog = element.current;
+    dialog.showModal();
+    return () => dialog.close();
+  }, []);
+  const cancel = (event) => {
+    event.preventDefault();
+    onClose?.();
+  };
+  const onBackdrop = (event) => event.target === element.current && onClose?.();
+  return html`<dialog
+    ref=${element}
+    class=${wide ? 'dialog dialog-wide' : 'dialog'}
+    aria-labelledby=${heading}
+    onCancel=${cancel}
+    onClick=${onBackdrop}
+  >
+    <div class="dialog-content">
+      <header class="dialog-head">
+        <h2 id=${heading}>${title}</h2>
+        ${onClose && html`<${IconButton} icon="close" label=${t('close')} onClick=${onClose} />`}
+      </header>
+      ${children}
+    </div>
+  </dialog>`;
+}
