@@ -26,10 +26,21 @@ from ecurie.jobs.table import jobs
 JOBS, AT_ONCE, PAGE = 100_000, 500, 60
 WORDS = [f"{first}{second}" for first in ("ba", "ki", "lo", "mu") for second in range(500)]
 REQUEST = GenerationRequest(
-    prompt="", final_prompt="", negative_prompt="low quality, blurry, distorted", model="", model_path="/models/x",
-    adapters=(), steps=30, guidance_scale=7.5, seed=7, width=64, height=64, num_images=1, scheduler="default",
+    prompt="",
+    final_prompt="",
+    negative_prompt="low quality, blurry, distorted",
+    model="",
+    model_path="/models/x",
+    adapters=(),
+    steps=30,
+    guidance_scale=7.5,
+    seed=7,
+    width=64,
+    height=64,
+    num_images=1,
+    scheduler="default",
     clip_skip=2,
-)  # fmt: skip
+)
 ADAPTER = AdapterUse("style", "/models/style", "0" * 64, "0" * 12, 1.0, 1.0)
 RESULT = JobResult((ImageFile("a.png", 7, 64, 64),), Setup("cpu", "float32", "Euler", {}), Timings())
 SEARCHES = {
@@ -69,8 +80,9 @@ def fill(store: JobStore) -> None:
 def request_of(number: int, chance: random.Random) -> GenerationRequest:
     prompt = " ".join(chance.choices(WORDS, k=25))
     adapters = (dataclasses.replace(ADAPTER, name=f"style-{number % 7}"),)
+    model = f"model-{number % 4}"
     return dataclasses.replace(
-        REQUEST, prompt=prompt, final_prompt=prompt, model=f"model-{number % 4}", adapters=adapters, seed=number
+        REQUEST, prompt=prompt, final_prompt=prompt, model=model, adapters=adapters, seed=number
     )
 
 

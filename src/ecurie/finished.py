@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from ecurie.domain import Caller, Role
 from ecurie.images.storage import Stored
@@ -17,19 +17,10 @@ class FinishedImages:
     def __init__(self, service: Service):
         self._service, self._recent = service, RecentThumbnails()
 
-    def page(
-        self,
-        words: Sequence[str],
-        model: str | None,
-        adapter: str | None,
-        before: Place | None,
-        limit: int,
-        caller: Caller,
-    ) -> list[MadeImage]:
+    def page(self, wanted: Wanted, before: Place | None, limit: int, caller: Caller) -> list[MadeImage]:
         """The newest first, of those that the caller may see and whose files are there."""
         owner = None if caller.role is Role.ADMIN else caller.owner
-        wanted = Wanted(tuple(words), model, adapter, owner)
-        return self._service.store.gallery.page(wanted, before, limit)
+        return self._service.store.gallery.page(replace(wanted, owner=owner), before, limit)
 
     def thumbnail(self, stored: Stored, side: Side) -> bytes:
         """Of a finished image, as WebP. Raises UnknownOutput if it was removed just now."""

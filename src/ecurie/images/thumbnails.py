@@ -1,22 +1,27 @@
-"""Small pictures of finished images, made when they are asked for and kept in memory for the next who asks."""
+"""Small pictures of finished images, made when asked for and kept in memory for the next who asks."""
 
 from __future__ import annotations
 
 import io
 import threading
 from collections import OrderedDict
-from typing import Literal, get_args
+from enum import IntEnum
 
 from PIL import Image
 
 from ecurie.images.incoming import to_rgb
 
-Side = Literal[128, 256, 512]
-SIDES: tuple[int, ...] = get_args(Side)
-"""Pixels of the longer side; a few, so that nobody fills the memory with sizes."""
 KEPT_BYTES = 64_000_000
 QUALITY, METHOD = 80, 2
-"""Of WebP; the method weighs time against bytes, and more than 2 takes twice the time for a twentieth of them."""
+"""Of WebP; a method above 2 takes twice the time to save a twentieth of the bytes."""
+
+
+class Side(IntEnum):
+    """Pixels of the longer side; a few, so that nobody fills the memory with sizes."""
+
+    SMALL = 128
+    MEDIUM = 256
+    LARGE = 512
 
 
 def thumbnail_of(content: bytes, side: int) -> bytes:

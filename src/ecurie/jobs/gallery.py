@@ -1,7 +1,7 @@
 """What the gallery asks of the job table: finished images, newest first, and to forget one.
 
-A search reads an index that holds nothing else (SQLite) or rows without their long texts (PostgreSQL), and parses
-only the jobs that it found.
+A search reads an index that holds nothing else (SQLite) or rows without their long texts (PostgreSQL), and
+parses only the jobs that it found.
 """
 
 from __future__ import annotations

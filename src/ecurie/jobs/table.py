@@ -1,8 +1,8 @@
-"""The tables of jobs, previews, sweeps and workers. What a scheduler must see or a search finds by is in columns,
-what only people read is JSON.
+"""The tables of jobs, previews, sweeps and workers. What a scheduler must see, or a search finds by, is in
+columns, what only people read is JSON.
 
-`words` is what the gallery searches, the prompt in folded case; `adapters` are the stack's names, a newline before and
-after each; bit k of `deleted_images` says that its owner deleted image k.
+`words` is what the gallery searches, the prompt in folded case; `adapters` are the stack's names, a newline
+before and after each; bit k of `deleted_images` says that its owner deleted image k.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ jobs = Table(
     Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
     Index("jobs_by_arrival", "created_at"),
-    # All that a search reads. PostgreSQL keeps long texts apart from the rows, so it needs none; and what an index of
-    # its holds is limited.
+    # All that a search reads. PostgreSQL keeps long texts apart from the rows, so it needs none; and its
+    # indexes hold no long ones.
     Index(
         "gallery",
         "state",

@@ -108,7 +108,9 @@ def _settle_adapters(body: dict[str, Any], catalog: Catalog, notes: list[str]) -
     known = {lora["name"]: _name_here(lora["name"], catalog) for lora in loras}
     body["prompt"] = _without_tags(body["prompt"])
     body["loras"] = [{**lora, "name": name} for lora in loras if (name := known[lora["name"]])]
-    notes += [f"the adapter '{name}' is not in this server's catalogue" for name, here in known.items() if not here]
+    notes += [
+        f"the adapter '{name}' is not in this server's catalogue" for name, here in known.items() if not here
+    ]
 
 
 def _loras_in(prompt: str, notes: list[str]) -> Iterator[dict[str, Any]]:

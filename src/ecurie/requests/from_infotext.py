@@ -17,7 +17,16 @@ from ecurie.images.infotext_reading import Infotext
 SIDE_STEP = 8
 # Settings that say nothing that a request could, or that others say already.
 SAID_ELSEWHERE = frozenset(
-    {"Version", "Hashes", "Lora hashes", "TI hashes", "Model hash", "VAE hash", "Schedule type", "Hires steps"}
+    {
+        "Version",
+        "Hashes",
+        "Lora hashes",
+        "TI hashes",
+        "Model hash",
+        "VAE hash",
+        "Schedule type",
+        "Hires steps",
+    }
     | {"Hires upscaler", "Hires resize", "Denoising strength", "RNG"}
 )
 NUMBERS: dict[str, tuple[str, Callable[[str], int | float]]] = {
@@ -30,7 +39,11 @@ NUMBERS: dict[str, tuple[str, Callable[[str], int | float]]] = {
 
 def body_of_infotext(text: Infotext, catalog: Catalog) -> tuple[dict[str, Any], list[str]]:
     """(body, notes); the body is not checked yet, and its adapters are tags in its prompt."""
-    body: dict[str, Any] = {"prompt": text.prompt, "negative_prompt": text.negative_prompt, "prompt_syntax": "a1111"}
+    body: dict[str, Any] = {
+        "prompt": text.prompt,
+        "negative_prompt": text.negative_prompt,
+        "prompt_syntax": "a1111",
+    }
     notes: list[str] = []
     for key, value in text.settings.items():
         if key in NUMBERS:
@@ -118,7 +131,9 @@ def _hires(key: str, value: str, settings: dict[str, str], notes: list[str]) -> 
         if key == "Hires upscale":
             hires["scale"] = float(value)
         else:
-            hires["width"], hires["height"] = (int(side) // SIDE_STEP * SIDE_STEP for side in value.split("x"))
+            hires["width"], hires["height"] = (
+                int(side) // SIDE_STEP * SIDE_STEP for side in value.split("x")
+            )
         # 0: those of the first pass.
         if steps := int(settings.get("Hires steps", "0")):
             hires["steps"] = steps

@@ -114,7 +114,7 @@ def test_a_search_on_sqlite_reads_the_index_alone(store: JobStore) -> None:
     seen: list[str] = []
     sql.event.listen(store.database, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
     store.gallery.page(Wanted(("apple",), "m", "a", "o"), Place(5, 1), 9)
-    (statement, values), = seen
+    ((statement, values),) = seen
     with store.database.connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
     assert any("COVERING INDEX gallery" in row[3] for row in plan), plan

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.domain import PictureUse, Setup
+from ecurie.domain import PictureUse
 from ecurie.errors import UnknownPicture
+from ecurie.formats.hashes import sha256_of
 from ecurie.images.files import provenance_of
 from ecurie.images.reading import ImageText
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.from_image import Recalled, recall
 from ecurie.requests.resolve import resolve
+from tests.conftest import DEMO_FOLDER
 from tests.unit.conftest import make_request
 from tests.unit.images.test_infotext import SETUP
 
@@ -35,7 +38,9 @@ def read(parameters: str | None, manifest: str | None = None) -> Recalled:
 
 
 def settings(**given: object) -> Recalled:
-    shown = {"Steps": 20, "Sampler": "Euler", "Seed": 1} | {key.replace("_", " "): one for key, one in given.items()}
+    shown = {"Steps": 20, "Sampler": "Euler", "Seed": 1} | {
+        key.replace("_", " "): one for key, one in given.items()
+    }
     return read("cat\n" + ", ".join(f"{key}: {value}" for key, value in shown.items()))
 
 
@@ -66,8 +71,6 @@ def test_adapters_of_tags_become_the_stack_s() -> None:
     ],
 )
 def test_what_is_not_here_is_left_out_of_it(change: dict[str, Any], gone: str, note: str | None) -> None:
-    import dataclasses
-
     request = dataclasses.replace(make_request(), **change)
     found = read(None, provenance_of(request, 0, SETUP).manifest)
     assert gone not in found.request
@@ -122,18 +125,19 @@ def test_samplers_are_told_by_a1111_s_names(
 
 
 def test_a_model_is_known_by_its_name_or_its_hash() -> None:
-    from ecurie.formats.hashes import sha256_of
-    from tests.conftest import DEMO_FOLDER
-
     unet = next((DEMO_FOLDER / "unet").glob("*.safetensors"))
     auto_v2 = sha256_of(unet)[:10]
     assert settings(Model="another name", Model_hash=auto_v2).request["model"] == "sdxl-base"
     assert settings(Model="Pony XL v6").request["model"] == "pony-xl-v6"
-    assert settings(Model="x", Model_hash="0123456789").notes == ("the model 'x' is not in this server's catalogue",)
+    assert settings(Model="x", Model_hash="0123456789").notes == (
+        "the model 'x' is not in this server's catalogue",
+    )
 
 
 def test_a_picture_that_was_drawn_over_is_missed() -> None:
-    assert settings(Denoising_strength=0.5).notes == ("it was drawn over another picture, which is not in the file",)
+    assert settings(Denoising_strength=0.5).notes == (
+        "it was drawn over another picture, which is not in the file",
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 from anyio import to_thread
@@ -19,7 +19,7 @@ from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.api.stored_files import etag_of, is_known
 from ecurie.finished import FinishedImages
 from ecurie.images.thumbnails import Side
-from ecurie.jobs.gallery import MadeImage, Place
+from ecurie.jobs.gallery import MadeImage, Place, Wanted
 from ecurie.requests.from_image import Recalled
 
 router = APIRouter()
@@ -30,7 +30,9 @@ LARGEST_JOB = 2**31 - 1
 """Of the number that a database gives to jobs."""
 AT_ONCE = 2
 """Thumbnails that are made at the same time: each takes a core, and the memory of a whole image."""
-WEBP = {200: {"content": {"image/webp": {}}, "description": "The small picture"}}
+WEBP: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/webp": {}}, "description": "The small picture"}
+}
 
 
 class GalleryImage(BaseModel):
@@ -70,7 +72,9 @@ def gallery(
     finished: FinishedDep,
     caller: CallerDep,
     search: Annotated[
-        str, Query(max_length=300, description="Words that are all in the prompt."), AfterValidator(plain_text)
+        str,
+        Query(max_length=300, description="Words that are all in the prompt."),
+        AfterValidator(plain_text),
     ] = "",
     model: Name | None = None,
     adapter: Name | None = None,
@@ -80,9 +84,9 @@ def gallery(
     limit: Annotated[int, Query(ge=1, le=200)] = 60,
 ) -> GalleryPage:
     """Finished images whose files are there, the newest first."""
-    words = search.split()
+    wanted = Wanted(tuple(search.split()), model, adapter)
     # One more, to see whether there are any.
-    found = finished.page(words, model, adapter, before and _place(before), limit + 1, caller)
+    found = finished.page(wanted, None if before is None else _place(before), limit + 1, caller)
     page = found[:limit]
     more = len(found) > limit
     return GalleryPage(images=[_image(made) for made in page], next=_cursor(page[-1].place) if more else None)
@@ -114,7 +118,7 @@ def _image(made: MadeImage) -> GalleryImage:
 
 @router.get("/outputs/{filename}/thumbnail", response_class=Response, responses=WEBP)
 async def get_thumbnail(
-    filename: str, service: ServiceDep, finished: FinishedDep, request: Request, size: Side = 256
+    filename: str, service: ServiceDep, finished: FinishedDep, request: Request, size: Side = Side.MEDIUM
 ) -> Response:
     """A finished image as a small WebP, its longer side of so many pixels."""
     stored = await run_in_threadpool(service.output, filename)

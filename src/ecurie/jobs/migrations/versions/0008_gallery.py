@@ -23,7 +23,7 @@ def upgrade() -> None:
     _fill()
     op.create_index("jobs_by_arrival", "jobs", ["created_at"])
     if op.get_bind().dialect.name == "sqlite":
-        # PostgreSQL keeps long texts apart from the rows, so it needs none, and has a limit for what an index holds.
+        # PostgreSQL keeps long texts apart from the rows and needs none; its indexes hold no long ones.
         op.create_index(
             "gallery",
             "jobs",
