@@ -26,6 +26,11 @@ export class Problem extends Error {
 /** The server did not answer. */
 export class Away extends Error {}
 
+/** For what may fail without harm: the page tells by itself that the server is away or wants a key. */
+export function ignoreRefusals(error) {
+  if (!(error instanceof Away || error instanceof Problem)) throw error;
+}
+
 /** Use this key from now on; `remember`: also in other windows and after this one is closed. */
 export function useKey(entered, remember) {
   key = entered || null;

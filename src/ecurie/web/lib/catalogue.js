@@ -1,5 +1,5 @@
 /** What a request may name, asked for once and again when the server comes back. */
-import { Away, Problem, epoch, get } from './api.js';
+import { epoch, get, ignoreRefusals } from './api.js';
 import { computed, effect, signal } from './ui.js';
 
 /** null until they are here. */
@@ -25,8 +25,5 @@ export async function loadCatalogue() {
 
 effect(() => {
   epoch.value;
-  loadCatalogue().catch((error) => {
-    // The page's banners say both already.
-    if (!(error instanceof Away || error instanceof Problem)) throw error;
-  });
+  loadCatalogue().catch(ignoreRefusals);
 });

@@ -1,18 +1,23 @@
 /** How busy the server is: for the number beside the queue. */
-import { get, keyWanted, online } from './api.js';
+import { get, ignoreRefusals, keyWanted, online } from './api.js';
+import { jobs } from './jobs.js';
 import { every } from './polling.js';
-import { signal } from './ui.js';
+import { computed, effect, signal } from './ui.js';
 
 /** Jobs that wait or run. */
 export const unfinished = signal(0);
-/** Of the server. */
-export const version = signal('');
-
 const LOOK_MS = 5000;
 
-every(LOOK_MS, async () => {
+async function look() {
   if (!online.value || keyWanted.value) return;
-  const system = await get('/system');
-  version.value = system.version;
-  unfinished.value = system.jobs.queued + system.jobs.preparing + system.jobs.running;
+  const { jobs: counts } = await get('/system');
+  unfinished.value = counts.queued + counts.preparing + counts.running;
+}
+
+every(LOOK_MS, look);
+
+/** Those of this window are known sooner. */
+const states = computed(() => jobs.value.map((job) => job.state).join());
+effect(() => {
+  if (states.value) look().catch(ignoreRefusals);
 });

@@ -1,5 +1,5 @@
 /** Looking again and again, while somebody looks at the page. */
-import { Away, Problem } from './api.js';
+import { ignoreRefusals } from './api.js';
 
 const seen = () =>
   new Promise((resolve) => {
@@ -18,7 +18,7 @@ export function every(ms, look) {
       try {
         await look();
       } catch (error) {
-        if (!(error instanceof Away || error instanceof Problem)) throw error;
+        ignoreRefusals(error);
       }
       await new Promise((resolve) => setTimeout(resolve, ms));
       if (document.hidden && !ended) await seen();

@@ -1,3 +1,17 @@
 export default {
   'queue.unfinished': { one: '{count} job waits or runs', other: '{count} jobs wait or run' },
+  'queue.place': 'number {n} in the queue',
+  'queue.whose': 'Whose jobs',
+  'queue.all': 'All',
+  'queue.mine': 'This window’s',
+  'queue.yours': 'yours',
+  'queue.running': 'Being drawn',
+  'queue.nothingRuns': 'Nothing is being drawn.',
+  'queue.waiting': 'Waiting',
+  'queue.nothingWaits': 'Nothing waits.',
+  'queue.ended': 'Ended',
+  'queue.priority': 'Priority',
+  'queue.start': '{outlook}, at {time}',
+  'queue.startUnknown': 'Its start is not known yet',
+  'queue.cancel': 'Cancel: {prompt}',
 };

@@ -1,3 +1,17 @@
 export default {
   'queue.unfinished': { one: '{count} travail en attente ou en cours', other: '{count} travaux en attente ou en cours' },
+  'queue.place': 'numéro {n} dans la file',
+  'queue.whose': 'Les travaux de qui',
+  'queue.all': 'Tous',
+  'queue.mine': 'De cette fenêtre',
+  'queue.yours': 'à vous',
+  'queue.running': 'En cours de dessin',
+  'queue.nothingRuns': 'Rien n’est en cours.',
+  'queue.waiting': 'En attente',
+  'queue.nothingWaits': 'Rien n’attend.',
+  'queue.ended': 'Terminés',
+  'queue.priority': 'Priorité',
+  'queue.start': '{outlook}, à {time}',
+  'queue.startUnknown': 'Son début n’est pas encore connu',
+  'queue.cancel': 'Annuler : {prompt}',
 };
