@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ecurie.domain import Caller, Role
+from ecurie.images.small import RecentlySmall, Side, small_webp
 from ecurie.images.storage import Stored
-from ecurie.images.thumbnails import RecentThumbnails, Side, thumbnail_of
 from ecurie.jobs.gallery import MadeImage, Place, Wanted
 from ecurie.service import Service
 
@@ -15,7 +15,7 @@ class FinishedImages:
     """Those of a service's jobs."""
 
     def __init__(self, service: Service):
-        self._service, self._recent = service, RecentThumbnails()
+        self._service, self._recent = service, RecentlySmall()
 
     def page(self, wanted: Wanted, before: Place | None, limit: int, caller: Caller) -> list[MadeImage]:
         """The newest first, of those that the caller may see and whose files are there."""
@@ -27,7 +27,7 @@ class FinishedImages:
         name = f"{stored.name} {stored.state} {side}"
         found = self._recent.get(name)
         if found is None:
-            found = thumbnail_of(self._service.read_output(stored.name), side)
+            found = small_webp(self._service.read_output(stored.name), side)
             self._recent.keep(name, found)
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecurie.api.output_urls import output_url
+from ecurie.api.output_urls import output_url, thumbnail_url
 from ecurie.api.replay_schemas import ReplayOut
 from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
@@ -71,6 +71,7 @@ class ImageOut(BaseModel):
     """`metadata` is the request that makes this very image alone."""
 
     url: str
+    thumbnail_url: str
     filename: str
     seed: int
     width: int
@@ -189,6 +190,7 @@ def result_out(job: Job) -> ResultOut | None:
 def image_out(job: Job, image: ImageFile) -> ImageOut:
     return ImageOut(
         url=output_url(image.filename),
+        thumbnail_url=thumbnail_url(image.filename),
         filename=image.filename,
         seed=image.seed,
         width=image.width,

@@ -18,7 +18,7 @@ from ecurie.api.output_urls import output_url, thumbnail_url
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.api.stored_files import etag_of, is_known
 from ecurie.finished import FinishedImages
-from ecurie.images.thumbnails import Side
+from ecurie.images.small import Side
 from ecurie.jobs.gallery import MadeImage, Place, Wanted
 from ecurie.requests.from_image import Recalled
 

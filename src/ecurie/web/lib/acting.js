@@ -1,5 +1,5 @@
 /** What can be done with a finished image. */
-import { Away, Problem, ask, get, hasKey, send } from './api.js';
+import { Problem, ask, get, hasKey, ignoreRefusals, send } from './api.js';
 import { form, randomSeed, useSettings, useStart } from './form.js';
 import { t } from './i18n.js';
 import { adopt } from './jobs.js';
@@ -13,7 +13,7 @@ export async function trying(work) {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof Away || error instanceof Problem)) throw error;
+    ignoreRefusals(error);
     if (error instanceof Problem) sayError(error);
     return undefined;
   }

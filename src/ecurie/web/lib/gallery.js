@@ -1,5 +1,5 @@
 /** The finished images, as far as somebody has looked: newest first, page by page. */
-import { Away, Problem, ask, epoch, get } from './api.js';
+import { Problem, ask, epoch, get, ignoreRefusals } from './api.js';
 import { batch, effect, signal } from './ui.js';
 
 const PAGE = 60;
@@ -57,7 +57,7 @@ export async function more() {
       state.value = next ? 'more' : 'whole';
     });
   } catch (error) {
-    if (!(error instanceof Away || error instanceof Problem)) throw error;
+    ignoreRefusals(error);
     if (mine === search) state.value = 'failed';
   }
 }

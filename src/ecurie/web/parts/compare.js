@@ -1,5 +1,5 @@
 /** Two images: one over the other behind a slider, side by side, or what differs; and which settings do. */
-import { Away, Problem, epoch, get } from '../lib/api.js';
+import { Problem, epoch, get, ignoreRefusals } from '../lib/api.js';
 import { differences } from '../lib/differences.js';
 import { t } from '../lib/i18n.js';
 import { go, href } from '../lib/router.js';
@@ -23,7 +23,7 @@ export function Compare({ left, right }) {
     Promise.all([left, right].map(load)).then(
       (images) => !over && setFound(images),
       (error) => {
-        if (!(error instanceof Away || error instanceof Problem)) throw error;
+        ignoreRefusals(error);
         if (!over && error instanceof Problem) setMissing(error.message);
       },
     );

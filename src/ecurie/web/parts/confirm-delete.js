@@ -13,7 +13,7 @@ export function ConfirmDelete({ image, onConfirm, onClose }) {
       <p>${t('image.deleteWhat')}</p>
     </div>
     <div class="actions actions-end">
-      <${Button} onClick=${onClose}>${t('keep')}<//>
+      <${Button} autofocus onClick=${onClose}>${t('keep')}<//>
       <${Button} kind="danger" icon="trash" onClick=${onConfirm}>${t('image.delete')}<//>
     </div>
   <//>`;

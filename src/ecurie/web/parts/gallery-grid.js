@@ -1,5 +1,5 @@
 /** The images in rows, found by words, model or adapter; the next page comes when its place comes near. */
-import { Away, Problem } from '../lib/api.js';
+import { ignoreRefusals } from '../lib/api.js';
 import { NO_FILTER, arrived, filter, images, keyOf, look, lookForNew, more, place, remove, same, showArrived, state } from '../lib/gallery.js';
 import { t } from '../lib/i18n.js';
 import { every } from '../lib/polling.js';
@@ -60,7 +60,7 @@ export function GalleryGrid() {
       await remove(deleting);
       say(t('image.deleted'));
     } catch (error) {
-      if (!(error instanceof Away || error instanceof Problem)) throw error;
+      ignoreRefusals(error);
       sayError(error);
       return;
     }

@@ -1,5 +1,5 @@
 /** One image, large, with everything that made it. */
-import { Away, Problem, epoch, get } from '../lib/api.js';
+import { Problem, epoch, get, ignoreRefusals } from '../lib/api.js';
 import { NO_FILTER, filter, look, neighbours, remove, state } from '../lib/gallery.js';
 import { t } from '../lib/i18n.js';
 import { go, href } from '../lib/router.js';
@@ -33,7 +33,7 @@ export function ImageView({ jobId, index }) {
         setMissing(found.result?.images[index] ? '' : t('image.unknown'));
       },
       (error) => {
-        if (!(error instanceof Away || error instanceof Problem)) throw error;
+        ignoreRefusals(error);
         if (!left && error instanceof Problem) setMissing(error.message);
       },
     );
@@ -70,7 +70,7 @@ export function ImageView({ jobId, index }) {
     try {
       await remove(image);
     } catch (error) {
-      if (!(error instanceof Away || error instanceof Problem)) throw error;
+      ignoreRefusals(error);
       sayError(error);
       return;
     }

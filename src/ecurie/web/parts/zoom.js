@@ -99,7 +99,7 @@ export function Zoom({ image, alt }) {
     >
       ${fitting &&
       html`<${KeyedImage}
-        class=${view.scale / whole >= 3 ? 'zoom-image zoom-pixels' : 'zoom-image'}
+        class=${view.scale > 1 && view.scale / whole >= 3 ? 'zoom-image zoom-pixels' : 'zoom-image'}
         src=${image.url}
         alt=${alt}
         draggable=${false}

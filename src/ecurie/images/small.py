@@ -24,7 +24,7 @@ class Side(IntEnum):
     LARGE = 512
 
 
-def thumbnail_of(content: bytes, side: int) -> bytes:
+def small_webp(content: bytes, side: int) -> bytes:
     """A WebP file, at most `side` pixels wide and high, of a PNG, WebP or JPEG file. Raises OSError."""
     with Image.open(io.BytesIO(content), formats=("PNG", "WEBP", "JPEG")) as image:
         # JPEG files can be decoded small.
@@ -36,7 +36,7 @@ def thumbnail_of(content: bytes, side: int) -> bytes:
     return written.getvalue()
 
 
-class RecentThumbnails:
+class RecentlySmall:
     """The last asked for, by their names, as many as there is room for. Any thread may use it."""
 
     def __init__(self, most_bytes: int = KEPT_BYTES):

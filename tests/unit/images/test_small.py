@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from ecurie.images.thumbnails import RecentThumbnails, Side, thumbnail_of
+from ecurie.images.small import RecentlySmall, Side, small_webp
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "JPEG"])
@@ -19,7 +19,7 @@ def test_a_thumbnail_keeps_the_shape_and_is_never_larger_than_the_image(
     image.paste("blue", (0, 0, size[0] // 2, size[1]))
     file = io.BytesIO()
     image.save(file, image_format)
-    made = Image.open(io.BytesIO(thumbnail_of(file.getvalue(), Side.MEDIUM)))
+    made = Image.open(io.BytesIO(small_webp(file.getvalue(), Side.MEDIUM)))
     assert (made.format, made.size) == ("WEBP", small)
     left, right = (made.getpixel((x, small[1] // 2)) for x in (3, small[0] - 4))
     assert left[2] - left[0] > 150
@@ -27,7 +27,7 @@ def test_a_thumbnail_keeps_the_shape_and_is_never_larger_than_the_image(
 
 
 def test_the_last_ones_asked_for_are_kept_while_there_is_room() -> None:
-    recent = RecentThumbnails(most_bytes=30)
+    recent = RecentlySmall(most_bytes=30)
     for name in ("a", "b", "c"):
         recent.keep(name, b"x" * 10)
     assert recent.get("a") == b"x" * 10
