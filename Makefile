@@ -19,7 +19,7 @@ help:
 	@echo "make demo    serve the bundled demo models on port 8009"
 	@echo "make serve   serve the real catalogue"
 	@echo "make test    run the whole test suite"
-	@echo "make services       install what is missing of Redis, RabbitMQ and PostgreSQL, and start private ones"
+	@echo "make services       install what is missing of Redis, RabbitMQ, PostgreSQL and Chromium, and start private ones"
 	@echo "make services-stop  stop those"
 	@echo "make check   lint, import contracts and types"
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"

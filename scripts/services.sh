@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder.
+# that they write in one folder. And Chromium, which the tests of the page start themselves.
 #
 #   scripts/services.sh install                      with apt, those that are missing
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env
@@ -20,12 +20,15 @@ postgres_bin() {
     initdb=${initdb:-$(command -v initdb)} && dirname "$initdb"
 }
 
+browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
 install_missing() {
     local missing=()
     command -v ps >/dev/null || missing+=(procps)
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
+    browser >/dev/null || missing+=(chromium)
     [ ${#missing[@]} -gt 0 ] || return 0
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi

@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What the tests themselves are told; everything else of ours in the environment would change the servers.
 FUZZ_SECONDS = float(os.environ.get("ECURIE_FUZZ_SECONDS", "3"))
 FUZZ_SEED = int(os.environ["ECURIE_FUZZ_SEED"]) if "ECURIE_FUZZ_SEED" in os.environ else None
+PAGE_PICTURES = os.environ.get("ECURIE_PAGE_PICTURES")
 for name in [name for name in os.environ if name.startswith("ECURIE_")]:
     del os.environ[name]
 

@@ -19,6 +19,7 @@ from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
 from ecurie.images.reading import read_text
 from ecurie.images.storage import Storage, Stored
+from ecurie.images.thumbnails import thumbnail_of
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.gallery import MadeImage
@@ -156,6 +157,13 @@ class Service:
         Raises UnknownAdapter, WeightsMissing, or WeightsInvalid for a damaged file.
         """
         return inspect_adapter(self.catalog, self.catalog.find_adapter(adapter_id))
+
+    def thumbnail(self, adapter_id: str) -> bytes | None:
+        """A small picture (WebP) of what an adapter does, where it has one.
+
+        Raises UnknownAdapter or WeightsMissing.
+        """
+        return thumbnail_of(self.catalog.find_adapter(adapter_id).file)
 
     def remove_old_pictures(self, days: float) -> None:
         """Those that nobody sent or used for so long (0: never) and that no job waits for."""

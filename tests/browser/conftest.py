@@ -11,7 +11,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.conftest import Server
 from tests.services import missing
@@ -27,6 +35,7 @@ def chromium() -> Iterator[Browser]:
         missing("Chromium")
     # Its sandbox refuses to run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
@@ -67,7 +76,7 @@ class Windows:
     def open(
         self, path: str = "/", *, context: BrowserContext | None = None, url: str = "", **options: Any
     ) -> Page:
-        """`path` such as `/#/queue`; options are those of a browser context: viewport, color_scheme, locale."""
+        """`path` such as `/#/queue`; options are those of a browser context: viewport, locale, …"""
         server = url or self._server.url
         if context is None:
             context = self._browser.new_context(**{"locale": "en-GB", **options})

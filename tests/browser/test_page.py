@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Windows
+from tests.conftest import Server
+
+MOST_BYTES = 200_000
 
 
 def test_the_views_have_addresses(page: Page) -> None:
@@ -35,3 +38,19 @@ def test_the_theme_is_the_systems_and_can_be_chosen(windows: Windows) -> None:
     page.reload()
     page.get_by_role("main").wait_for()
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == light
+
+
+def test_the_first_load_is_light(chromium: Browser, server: Server) -> None:
+    """Everything that the browser gets until the page rests: files and answers, headers too."""
+    context = chromium.new_context(locale="en-GB")
+    page = context.new_page()
+    network = context.new_cdp_session(page)
+    sizes: list[float] = []
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    network.send("Network.enable")
+    page.goto(server.url)
+    page.get_by_role("main").wait_for()
+    page.wait_for_load_state("networkidle")
+    context.close()
+    assert len(sizes) > 20
+    assert sum(sizes) < MOST_BYTES

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import ecurie
 from tests.conftest import DEMO_FOLDER
 from tests.unit.adapters import files
 
@@ -218,6 +219,6 @@ def test_doctor_tells_versions_device_folders_and_what_is_missing(tmp_path: Path
 
 
 def test_version_and_unknown_verbs(tmp_path: Path) -> None:
-    assert run("--version", cwd=tmp_path).stdout == "ecurie 0.1.0\n"
+    assert run("--version", cwd=tmp_path).stdout == f"ecurie {ecurie.__version__}\n"
     unknown = run("paint", cwd=tmp_path)
     assert (unknown.returncode, "No such command 'paint'" in unknown.stderr) == (2, True)

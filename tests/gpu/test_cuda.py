@@ -75,7 +75,7 @@ def test_a_picture_equals_plain_diffusers(
     oracle.set_progress_bar_config(disable=True)
     oracle.scheduler = scheduler_of(scheduler)
     generator = torch.Generator("cpu").manual_seed(7)
-    noise = torch.randn((1, 4, 8, 8), generator=generator)
+    noise = torch.randn((1, 4, 16, 16), generator=generator)
     plain = oracle(
         prompt_embeds=given.embeds,
         pooled_prompt_embeds=given.pooled,

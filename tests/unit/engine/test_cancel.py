@@ -76,7 +76,7 @@ def forget_encoded(engine: Engine) -> None:
 
 def new_engine(compute: Compute) -> Engine:
     """With room for one model, so the stopped job takes over the memory of the one before."""
-    return Engine(compute, Budgets(10**12, 0, models=1))
+    return Engine(compute, Budgets(10**12, 10**12, models=1))
 
 
 @pytest.fixture(scope="module")

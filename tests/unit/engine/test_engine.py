@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import ecurie
 from ecurie.catalog.schedulers import SCHEDULERS
 from ecurie.domain import Progress
 from ecurie.engine.devices import Compute, choose_compute
@@ -105,7 +106,7 @@ def test_a_picture_carries_what_made_it(engine: Engine, outputs: OutputFolder) -
         "Negative prompt: low quality, bad anatomy, worst quality, low res",
         "Steps: 4, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 64x64, "
         f"Model hash: {unet[:10]}, Model: pony-xl-v6, Clip skip: 2, RNG: CPU, "
-        f'Hashes: {{"model": "{unet[:10]}"}}, Version: ecurie 0.1.0',
+        f'Hashes: {{"model": "{unet[:10]}"}}, Version: ecurie {ecurie.__version__}',
     ]
     manifest = json.loads(text["ecurie"])
     assert manifest["request"]["seed"] == 7

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+import ecurie
 from ecurie.catalog.sampler_names import a1111_sampler
 from ecurie.catalog.schedulers import SCHEDULERS
 from ecurie.domain import AdapterUse, ModelFile, Setup
@@ -39,7 +40,7 @@ def test_the_settings_stand_in_a1111_s_order() -> None:
         "Model hash: a1a1a1a1a1, Model: sdxl-base, VAE hash: b2b2b2b2b2, VAE: fix.safetensors, Clip skip: 2, "
         'RNG: CPU, Lora hashes: "my style: d4d4d4d4d4d4", '
         'Hashes: {"model": "a1a1a1a1a1", "vae": "b2b2b2b2b2", "lora:my style": "c3c3c3c3c3"}, '
-        "Version: ecurie 0.1.0"
+        f"Version: ecurie {ecurie.__version__}"
     )
 
 

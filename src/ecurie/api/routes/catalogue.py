@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from ecurie.api import lora_schemas, schemas
 from ecurie.api.deps import ServiceDep
@@ -61,6 +61,21 @@ def list_loras(service: ServiceDep) -> schemas.LorasOut:
 def get_lora(adapter_id: str, service: ServiceDep) -> lora_schemas.LoraDetailOut:
     """What an adapter's file tells of itself, and whether it fits the default model."""
     return lora_schemas.lora_detail_out(service.adapter(adapter_id))
+
+
+@router.get(
+    "/loras/{adapter_id}/thumbnail",
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}}, 204: {"description": "It has none"}},
+)
+def get_lora_thumbnail(adapter_id: str, service: ServiceDep) -> Response:
+    """A small picture of what an adapter does: of its metadata (`modelspec.thumbnail`), or of a file beside
+    it (`name.preview.png`, `name.png`, …)."""
+    picture = service.thumbnail(adapter_id)
+    headers = {"cache-control": "private, max-age=300"}
+    if picture is None:
+        return Response(status_code=204, headers=headers)
+    return Response(picture, media_type="image/webp", headers=headers)
 
 
 @router.get("/ip-adapters")

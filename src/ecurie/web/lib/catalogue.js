@@ -12,7 +12,10 @@ export const schedulers = signal([]);
 export const defaultModel = computed(() => models.value?.find((model) => model.default) ?? models.value?.[0] ?? null);
 export const loraById = computed(() => new Map(loras.value.map((lora) => [lora.id, lora])));
 
-export async function loadCatalogue() {
+/** The picture of an adapter, which need not be there. */
+export const thumbnailOf = (id) => `/loras/${encodeURIComponent(id)}/thumbnail`;
+
+async function loadCatalogue() {
   const [m, l, i, p, s] = await Promise.all(
     ['/models', '/loras', '/ip-adapters', '/presets', '/schedulers'].map((path) => get(path)),
   );

@@ -1,5 +1,5 @@
 /** Numbers, times and sizes for people. */
-import { language, t } from './i18n.js';
+import { locale, t } from './i18n.js';
 
 /** 43 s, 3 min 20 s, 1 h 05 min. */
 export function duration(seconds) {
@@ -15,10 +15,10 @@ export function duration(seconds) {
 export const secondsUntil = (moment) => (Date.parse(moment) - Date.now()) / 1000;
 
 export const clockTime = (moment) =>
-  new Date(moment).toLocaleTimeString(language.value, { hour: '2-digit', minute: '2-digit' });
+  new Date(moment).toLocaleTimeString(locale.value, { hour: '2-digit', minute: '2-digit' });
 
 export const dateTime = (moment) =>
-  new Date(moment).toLocaleString(language.value, { dateStyle: 'medium', timeStyle: 'short' });
+  new Date(moment).toLocaleString(locale.value, { dateStyle: 'medium', timeStyle: 'short' });
 
 export function bytes(count) {
   const power = Math.min(3, Math.floor(Math.log10(Math.max(1, count)) / 3));
@@ -26,4 +26,4 @@ export function bytes(count) {
   return t(`bytes.${power}`, { n: Math.round(amount * (amount < 10 ? 10 : 1)) / (amount < 10 ? 10 : 1) });
 }
 
-export const percent = (share) => new Intl.NumberFormat(language.value, { style: 'percent' }).format(share);
+export const percent = (share) => new Intl.NumberFormat(locale.value, { style: 'percent' }).format(share);

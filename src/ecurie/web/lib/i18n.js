@@ -1,6 +1,6 @@
 /** Every text of the page, in English or French. */
 import { device, read, write } from './keeping.js';
-import { signal } from './ui.js';
+import { computed, signal } from './ui.js';
 
 const LOADERS = {
   en: () => import('../lang/en/all.js'),
@@ -14,6 +14,11 @@ const texts = signal({});
 
 const preferred = () =>
   read(device, 'language') ?? navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in LOADERS) ?? 'en';
+
+/** As people of the browser's country write numbers and times, if it is of the language in use. */
+export const locale = computed(
+  () => navigator.languages.find((tag) => tag.startsWith(language.value)) ?? language.value,
+);
 
 /** Load a language and show the page in it; without one, that of the browser. */
 export async function speak(chosen) {
@@ -37,7 +42,7 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
 }
 
-const shown = (value) => (typeof value === 'number' ? value.toLocaleString(language.value) : String(value));
+const shown = (value) => (typeof value === 'number' ? value.toLocaleString(locale.value) : String(value));
 
 /** Whether there is such a text: for words that come from the server. */
 export const has = (key) => key in texts.value;

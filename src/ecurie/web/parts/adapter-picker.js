@@ -1,5 +1,5 @@
 /** All adapters, searched, to be put into the stack. */
-import { loras } from '../lib/catalogue.js';
+import { loras, thumbnailOf } from '../lib/catalogue.js';
 import { addAdapter, form, model, removeAdapter } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { classes, html, useId, useState } from '../lib/ui.js';
@@ -48,7 +48,7 @@ function Card({ lora, chosen }) {
     disabled=${lora.unavailable !== null && !chosen}
     onClick=${() => (chosen ? removeAdapter(lora.id) : addAdapter(lora.id))}
   >
-    <${Thumbnail} name=${lora.name} src=${lora.thumbnail} />
+    <${Thumbnail} name=${lora.name} src=${thumbnailOf(lora.id)} />
     <span class="model-text">
       <span class="model-name">${lora.name}</span>
       <span class="soft">${[lora.kind, ...lora.trigger_words].join(' · ')}</span>

@@ -1,5 +1,5 @@
 /** An adapter of the stack. */
-import { loraById } from '../lib/catalogue.js';
+import { loraById, thumbnailOf } from '../lib/catalogue.js';
 import { changeAdapter, form, removeAdapter } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { warningsOf } from '../lib/reports.js';
@@ -21,7 +21,7 @@ export function AdapterRow({ adapter, index, onMove, indexAt }) {
   return html`<li class=${classes('adapter', !on && 'adapter-off', held && 'adapter-held')}>
     <div class="adapter-head">
       <${Grip} label=${t('adapters.move', { name })} index=${index} onMove=${(to) => onMove(id, to)} indexAt=${indexAt} onHold=${setHeld} />
-      <${Thumbnail} name=${name} src=${entry?.thumbnail} />
+      <${Thumbnail} name=${name} src=${entry && thumbnailOf(id)} />
       <span class="adapter-name">${name}</span>
       <${IconButton} icon="split" label=${t('adapters.split', { name })} pressed=${adapter.split}
         onClick=${() => changeAdapter(id, { split: !adapter.split, text: adapter.unet })} />

@@ -12,8 +12,12 @@ export function Dialog({ title, onClose, wide = false, children }) {
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
+    const opener = document.activeElement;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      dialog.close();
+      opener?.focus();
+    };
   }, []);
   const cancel = (event) => {
     event.preventDefault();

@@ -4,6 +4,7 @@ import { hasEnded } from '../lib/jobs.js';
 import { share } from '../lib/phases.js';
 import { html } from '../lib/ui.js';
 import { Icon } from './icon.js';
+import { KeyedImage } from './keyed-image.js';
 
 export function Filmstrip({ jobs, shown, onChoose }) {
   return html`<ul class="filmstrip" aria-label=${t('filmstrip')}>
@@ -23,7 +24,7 @@ function Frame({ job }) {
   const image = job.result?.images[0];
   if (image) {
     const more = job.result.images.length - 1;
-    return html`<img class="picture" src=${image.url} alt="" loading="lazy" />${more > 0 && html`<span class="frame-more">+${more}</span>`}`;
+    return html`<${KeyedImage} class="picture" src=${image.url} alt="" loading="lazy" />${more > 0 && html`<span class="frame-more">+${more}</span>`}`;
   }
   if (hasEnded(job)) return html`<${Icon} name=${job.state === 'failed' ? 'warning' : 'stop'} />`;
   return html`${job.preview && html`<img class="picture picture-early" src=${job.preview} alt="" />`}

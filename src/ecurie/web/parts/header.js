@@ -16,8 +16,9 @@ export function Header() {
     <a class="brand" href=${href('create')}><span class="brand-mark" aria-hidden="true"></span>Écurie</a>
     <div class="header-end">
       ${hasKey() && html`<${IconButton} icon="key" label=${t('key.forget')} onClick=${() => useKey(null, false)} />`}
-      <button type="button" class="icon-button language" lang=${next} aria-label=${t('language.next')}
-        title=${t('language.next')} onClick=${() => speak(next)}>${next.toUpperCase()}</button>
+      <button type="button" class="icon-button language" lang=${next} title=${t('language.next')} onClick=${() => speak(next)}>
+        ${next.toUpperCase()}<span class="hidden-text">, ${t('language.next')}</span>
+      </button>
       <${IconButton} icon=${THEME_ICONS[theme.value]} label=${t(`theme.${theme.value}`)} onClick=${nextTheme} />
     </div>
   </header>`;

@@ -9,6 +9,7 @@ import { html } from '../lib/ui.js';
 import { Button } from './button.js';
 import { Choice } from './fields.js';
 import { Icon } from './icon.js';
+import { KeyedImage } from './keyed-image.js';
 import { Progress, stop } from './running.js';
 
 const PRIORITIES = ['interactive', 'normal', 'batch'];
@@ -41,7 +42,7 @@ export function EndedJob({ job }) {
   return html`<article class="job card job-ended">
     <div class="job-picture">
       ${image
-        ? html`<a href=${image.url} target="_blank" rel="noopener" aria-label=${t('result.open')}><img class="picture" src=${image.url} alt="" loading="lazy" /></a>`
+        ? html`<a href=${image.url} target="_blank" rel="noopener" aria-label=${t('result.open')}><${KeyedImage} class="picture" src=${image.url} alt="" loading="lazy" /></a>`
         : html`<span class=${`failure-mark failure-${job.state}`}><${Icon} name=${job.state === 'failed' ? 'warning' : 'stop'} /></span>`}
     </div>
     <div class="job-text">

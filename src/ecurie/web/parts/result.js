@@ -9,6 +9,7 @@ import { html, useState } from '../lib/ui.js';
 import { Button } from './button.js';
 import { Easel } from './easel.js';
 import { Icon } from './icon.js';
+import { KeyedImage } from './keyed-image.js';
 
 export function Result({ job }) {
   const { images } = job.result;
@@ -17,7 +18,7 @@ export function Result({ job }) {
   return html`<div class="result">
     <${Easel} width=${image.width} height=${image.height}>
       <a href=${image.url} target="_blank" rel="noopener" aria-label=${t('result.open')}>
-        <img class="picture" src=${image.url} width=${image.width} height=${image.height} alt=${t('result.alt', { prompt: job.request.prompt })} />
+        <${KeyedImage} class="picture" src=${image.url} width=${image.width} height=${image.height} alt=${t('result.alt', { prompt: job.request.prompt })} />
       </a>
     <//>
     ${images.length > 1 && html`<${Siblings} images=${images} shown=${image} onChoose=${setIndex} />`}
@@ -38,7 +39,7 @@ function Siblings({ images, shown, onChoose }) {
     ${images.map(
       (image, index) => html`<li key=${image.filename}>
         <button type="button" aria-pressed=${image === shown} aria-label=${t('result.number', { n: index + 1 })} onClick=${() => onChoose(index)}>
-          <img class="picture" src=${image.url} alt="" loading="lazy" />
+          <${KeyedImage} class="picture" src=${image.url} alt="" loading="lazy" />
         </button>
       </li>`,
     )}

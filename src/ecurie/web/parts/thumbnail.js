@@ -1,5 +1,5 @@
 /** A small picture of a model or adapter; where there is none, its initials on a colour of its own. */
-import { html } from '../lib/ui.js';
+import { html, useState } from '../lib/ui.js';
 import { KeyedImage } from './keyed-image.js';
 
 const HUES = 12;
@@ -16,8 +16,10 @@ function hue(name) {
   return sum % HUES;
 }
 
-/** @param {{name: string, src?: string | null}} props */
+/** @param {{name: string, src?: string}} props `src`: a picture that may not be there */
 export function Thumbnail({ name, src }) {
-  if (src) return html`<${KeyedImage} class="thumbnail" src=${src} alt="" />`;
-  return html`<span class=${`thumbnail thumbnail-${hue(name)}`} aria-hidden="true">${initials(name)}</span>`;
+  const [missing, setMissing] = useState(null);
+  return html`<span class=${`thumbnail thumbnail-${hue(name)}`} aria-hidden="true">
+    ${initials(name)} ${src && missing !== src && html`<${KeyedImage} src=${src} alt="" loading="lazy" onError=${() => setMissing(src)} />`}
+  </span>`;
 }
