@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ecurie.domain import Caller, Role
-from ecurie.images.small import RecentlySmall, Side, small_webp
+from ecurie.images.small import RecentlySmall, Side, small_file
 from ecurie.images.storage import Stored
 from ecurie.jobs.gallery import MadeImage, Place, Wanted
 from ecurie.service import Service
@@ -27,7 +27,7 @@ class FinishedImages:
         name = f"{stored.name} {stored.state} {side}"
         found = self._recent.get(name)
         if found is None:
-            found = small_webp(self._service.read_output(stored.name), side)
+            found = small_file(self._service.read_output(stored.name), side)
             self._recent.keep(name, found)
         return found
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import sqlalchemy as sql
 from PIL import Image
-from playwright.sync_api import Page
+from PIL.PngImagePlugin import PngInfo
+from playwright.sync_api import Locator, Page
 
-from ecurie.domain import ImageFile, JobResult, JobState
+from ecurie.domain import ImageFile, JobState
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.store import JobStore, New
 from ecurie.jobs.table import jobs
@@ -34,7 +35,9 @@ def filled(server: Server, prompt: str, count: int) -> list[str]:
     """Many images that nobody drew, as the job table and the outputs would have them; their files, newest
     first."""
     store = JobStore(f"sqlite:///{server.data_dir / 'ecurie.db'}")
-    named = [dataclasses.replace(REQUEST, prompt=f"{prompt} {number}", num_images=1) for number in range(count)]
+    named = [
+        dataclasses.replace(REQUEST, prompt=f"{prompt} {number}", num_images=1) for number in range(count)
+    ]
     ids = store.add_all([New(request, "") for request in named], priority=-1, max_queue=10**6)
     sent = f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
     files = [f"sdxl-base_{sent}_{job_id[:8]}.png" for job_id in ids]
@@ -44,9 +47,7 @@ def filled(server: Server, prompt: str, count: int) -> list[str]:
             ended = {"state": JobState.SUCCEEDED, "result": to_json(result)}
             now = time.time()
             connection.execute(
-                sql.update(jobs)
-                .where(jobs.c.id == job_id)
-                .values(**ended, started_at=now, finished_at=now)
+                sql.update(jobs).where(jobs.c.id == job_id).values(**ended, started_at=now, finished_at=now)
             )
             colour = (number * 7 % 256, number * 29 % 256, number * 53 % 256)
             Image.new("RGB", (64, 64), colour).save(server.data_dir / "outputs" / file)
@@ -54,9 +55,18 @@ def filled(server: Server, prompt: str, count: int) -> list[str]:
     return files[::-1]
 
 
-def png(width: int, height: int, colour: str = "teal", parameters: str | None = None) -> bytes:
-    from PIL.PngImagePlugin import PngInfo
+def width_of(image: Locator) -> int:
+    """Of the picture that an `<img>` shows, once it does."""
+    width: int = image.evaluate(
+        """image => new Promise((done) => {
+            const look = () => (image.naturalWidth ? done(image.naturalWidth) : setTimeout(look, 20));
+            look();
+        })"""
+    )
+    return width
 
+
+def png(width: int, height: int, colour: str = "teal", parameters: str | None = None) -> bytes:
     text = PngInfo()
     if parameters is not None:
         text.add_text("parameters", parameters)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Windows
@@ -50,10 +52,6 @@ def test_the_difference_of_an_image_and_itself_is_black(windows: Windows, server
     expect(shown.get_by_role("img")).to_be_visible()
     for image in shown.locator("img").all():
         image.evaluate("image => image.decode()")
-    from io import BytesIO
-
-    from PIL import Image
-
-    picture = Image.open(BytesIO(shown.screenshot())).convert("L")
+    picture = Image.open(io.BytesIO(shown.screenshot())).convert("L")
     upper = picture.crop((4, 4, picture.width - 4, picture.height // 2))
     assert upper.getextrema() == (0, 0)

@@ -41,7 +41,9 @@ def test_everything_that_made_it_is_shown_and_can_be_used(windows: Windows, serv
     expect(page.get_by_role("textbox", name="Prompt")).to_have_value("medlar")
     expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("11")
     expect(page.get_by_role("spinbutton", name="Steps")).to_have_value("3")
-    expect(page.get_by_role("spinbutton", name="Weight of Anime Style", exact=False).first).to_have_value("0.6")
+    expect(page.get_by_role("spinbutton", name="Weight of Anime Style", exact=False).first).to_have_value(
+        "0.6"
+    )
 
 
 def test_a_replay_says_that_it_is_the_same(windows: Windows, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Small pictures of finished images, made when asked for and kept in memory for the next who asks."""
+"""Small pictures, as WebP: made when asked for, and kept in memory for the next who asks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ class Side(IntEnum):
     LARGE = 512
 
 
-def small_webp(content: bytes, side: int) -> bytes:
-    """A WebP file, at most `side` pixels wide and high, of a PNG, WebP or JPEG file. Raises OSError."""
+def small_file(content: bytes, side: int) -> bytes:
+    """Of an image that was written here, as PNG, WebP or JPEG. Raises OSError."""
     with Image.open(io.BytesIO(content), formats=("PNG", "WEBP", "JPEG")) as image:
         # JPEG files can be decoded small.
         image.draft(None, (side, side))
-        small = to_rgb(image)
+        return small_webp(image, side)
+
+
+def small_webp(picture: Image.Image, side: int) -> bytes:
+    """A WebP file of a picture's pixels and nothing else of it, at most `side` wide and high."""
+    small = to_rgb(picture)
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     written = io.BytesIO()
     small.save(written, "WEBP", quality=QUALITY, method=METHOD)

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from ecurie.images.small import RecentlySmall, Side, small_webp
+from ecurie.images.small import RecentlySmall, Side, small_file
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "JPEG"])
@@ -19,7 +19,7 @@ def test_a_thumbnail_keeps_the_shape_and_is_never_larger_than_the_image(
     image.paste("blue", (0, 0, size[0] // 2, size[1]))
     file = io.BytesIO()
     image.save(file, image_format)
-    made = Image.open(io.BytesIO(small_webp(file.getvalue(), Side.MEDIUM)))
+    made = Image.open(io.BytesIO(small_file(file.getvalue(), Side.MEDIUM)))
     assert (made.format, made.size) == ("WEBP", small)
     left, right = (made.getpixel((x, small[1] // 2)) for x in (3, small[0] - 4))
     assert left[2] - left[0] > 150

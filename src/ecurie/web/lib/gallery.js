@@ -1,6 +1,6 @@
 /** The finished images, as far as somebody has looked: newest first, page by page. */
 import { Problem, ask, epoch, get, ignoreRefusals } from './api.js';
-import { batch, effect, signal } from './ui.js';
+import { batch, effect, signal, untracked } from './ui.js';
 
 const PAGE = 60;
 const NEWEST = 20;
@@ -111,6 +111,6 @@ export function neighbours(key) {
 let first = true;
 effect(() => {
   epoch.value;
-  if (!first && state.peek() !== 'new') look(filter.peek());
+  if (!first) untracked(() => state.value !== 'new' && look(filter.value));
   first = false;
 });

@@ -93,10 +93,16 @@ export class MaskPainting {
     paint.globalCompositeOperation = erases ? 'destination-out' : 'source-over';
     paint.lineWidth = size;
     paint.beginPath();
-    paint.moveTo(points[from].x, points[from].y);
-    // A line of one point is a dot.
-    for (const { x, y } of points.slice(Math.min(from + 1, points.length - 1))) paint.lineTo(x, y);
-    paint.stroke();
+    const [{ x, y }, ...others] = points.slice(from);
+    if (others.length) {
+      paint.moveTo(x, y);
+      for (const point of others) paint.lineTo(point.x, point.y);
+      paint.stroke();
+    } else {
+      // A line of one point has no length to be stroked.
+      paint.arc(x, y, size / 2, 0, 2 * Math.PI);
+      paint.fill();
+    }
     paint.globalCompositeOperation = 'source-over';
   }
 }
