@@ -70,11 +70,14 @@ def fill(store: JobStore) -> None:
     chance = random.Random(7)
     for start in range(0, JOBS, AT_ONCE):
         new = [New(request_of(start + number, chance), "") for number in range(AT_ONCE)]
-        store.add_all(new, priority=0, max_queue=10**9, owner=f"owner-{chance.randrange(100)}")
+        store.add_all(new, priority=0, max_queue=10**9, owner=f"owner-{start // AT_ONCE % 100}")
     now = time.time()
     ended = {"state": JobState.SUCCEEDED, "started_at": now, "finished_at": now, "result": to_json(RESULT)}
     with store.database.connect() as connection:
         connection.execute(sql.update(jobs).values(**ended))
+        if store.database.dialect.name == "postgresql":
+            # As its own daemon does by and by.
+            connection.execute(sql.text("VACUUM ANALYZE jobs"))
 
 
 def request_of(number: int, chance: random.Random) -> GenerationRequest:
