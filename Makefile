@@ -13,17 +13,18 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test services services-stop lint types check oracle-table parity-table demo-models clean help
+.PHONY: demo serve test services services-stop lint types check oracle-table parity-table page-pictures demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
 	@echo "make serve   serve the real catalogue"
 	@echo "make test    run the whole test suite"
-	@echo "make services       install what is missing of Redis, RabbitMQ, PostgreSQL and Chromium, and start private ones"
+	@echo "make services       install what is missing of Redis, RabbitMQ, PostgreSQL, Chromium and Node, and start private servers"
 	@echo "make services-stop  stop those"
 	@echo "make check   lint, import contracts and types"
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
 	@echo "make parity-table  compare pictures of every scheduler with diffusers"
+	@echo "make page-pictures  photograph the page for the README"
 	@echo "Add TORCH=cpu on a Linux machine without an NVIDIA card."
 
 demo: $(VENV)/.installed
@@ -71,6 +72,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 oracle-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.oracle_table
+
+page-pictures: $(VENV)/.installed-dev
+	@ECURIE_PAGE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_pictures.py
 
 parity-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.parity

@@ -65,6 +65,10 @@ ORACLES: dict[str, tuple[str, dict[str, Any]]] = {
         "DPMSolverMultistepScheduler",
         {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
     ),
+    "dpmpp-2m-sde-exponential": (
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "sde-dpmsolver++", "use_exponential_sigmas": True},
+    ),
     "dpmpp-sde": ("DPMSolverSDEScheduler", {"noise_sampler_seed": 7}),
     "dpmpp-sde-karras": ("DPMSolverSDEScheduler", {"noise_sampler_seed": 7, "use_karras_sigmas": True}),
     "ddim": ("DDIMScheduler", {}),

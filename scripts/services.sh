@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder. And Chromium, which the tests of the page start themselves.
+# that they write in one folder. What else tests need of the system (Chromium for the page, Node for an example) is
+# installed too.
 #
-#   scripts/services.sh install                      with apt, those that are missing
+#   scripts/services.sh install                      with apt, those that are missing, and what else tests need
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env
 #   scripts/services.sh stop [FOLDER]                exactly those that were started there
 set -euo pipefail
@@ -29,6 +30,10 @@ install_missing() {
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
     browser >/dev/null || missing+=(chromium)
+    command -v node >/dev/null || missing+=(nodejs)
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
+    command -v openssl >/dev/null || missing+=(openssl)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     [ ${#missing[@]} -gt 0 ] || return 0
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi

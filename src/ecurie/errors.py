@@ -8,6 +8,7 @@ EcurieError
 │   ├── NotBuiltYet              a field of a later release (422)
 │   ├── UnknownModel             (404)
 │   ├── UnknownPreset            (404)
+│   ├── UnknownSampler           a sampler's name of the web UIs (400)
 │   ├── UnknownJob               (404)
 │   ├── UnknownSweep             (404)
 │   ├── UnknownOutput            (404)
@@ -28,8 +29,7 @@ EcurieError
 │   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── StorageUnavailable       the object store of images cannot be used now (503)
 │   ├── DownloadFailed           files could not be had from where they are published (502)
-│   ├── NotReady                 no worker is alive yet (503)
-│   └── ServerUnreachable        no server answers the command line
+│   └── NotReady                 no worker is alive yet (503)
 ├── SetupError                   the server or command cannot start as configured
 │   ├── CatalogError             a mistake in the catalogue file, with its line
 │   ├── SettingsError
@@ -46,21 +46,23 @@ EcurieError
     ├── OutOfMemory              at the last step of the memory ladder too
     └── GenerationFailed         anything unexpected, with the original message
 
+What a client of a server meets is drawn in `client/errors.py`.
+
 `code` is stable and meant for programs; the message says what was wrong and where; `remedy` says what to
 do. `status` is the HTTP status where the error reaches a client.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
 
 
 class EcurieError(Exception):
     """Base of all errors; `str(error)` is one readable sentence."""
 
-    code: ClassVar[str] = "error"
-    status: ClassVar[int] = 500
-    title: ClassVar[str] = "Internal error"
+    code: str = "error"
+    status: int = 500
+    title: str = "Internal error"
 
     def __init__(self, message: str, *, remedy: str | None = None):
         super().__init__(message)
@@ -104,6 +106,10 @@ class UnknownModel(RequestError):
 
 class UnknownPreset(RequestError):
     code, status, title = "unknown-preset", 404, "Unknown preset"
+
+
+class UnknownSampler(RequestError):
+    code, status, title = "unknown-sampler", 400, "Unknown sampler"
 
 
 class UnknownJob(RequestError):
@@ -190,10 +196,6 @@ class NotReady(ServiceError):
     code, status, title = "not-ready", 503, "Not ready"
 
 
-class ServerUnreachable(ServiceError):
-    code, title = "server-unreachable", "No server answers"
-
-
 class SetupError(EcurieError):
     code, title = "setup", "Cannot start"
 
@@ -252,3 +254,15 @@ class OutOfMemory(JobError):
 
 class GenerationFailed(JobError):
     code, title = "generation-failed", "The generation failed"
+
+
+def error_called(code: str, message: str, remedy: str | None) -> EcurieError:
+    """The error that was stored as its code, message and remedy; GenerationFailed for an unknown code."""
+    known = {kind.code: kind for kind in _kinds(EcurieError)}
+    return known.get(code, GenerationFailed)(message, remedy=remedy)
+
+
+def _kinds(base: type[EcurieError]) -> Iterator[type[EcurieError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import JSHandle, Page, expect
 
 from tests.browser.conftest import Windows
 from tests.browser.doing import add_adapter, generate, result, set_number, shown_file, stage, write_prompt
@@ -31,10 +32,10 @@ def pixels(page: Page) -> list[int]:
 def test_a_picture_is_asked_for_followed_and_shown(page: Page, server: Server) -> None:
     write_prompt(page, "red apple")
     expect(page.get_by_text("2 tokens")).to_be_visible()
-    set_number(page, "Steps", 60)
+    set_number(page, "Steps", 40)
     generate(page)
     bar = page.get_by_role("progressbar", name="Progress")
-    expect(bar).to_have_attribute("aria-valuetext", re.compile(r"Drawing, step \d+ of 60"))
+    expect(bar).to_have_attribute("aria-valuetext", re.compile(r"Drawing, step \d+ of 40"))
     expect(page.get_by_role("img", name="What is drawn so far")).to_be_visible()
     expect(page.get_by_text("The picture is ready")).to_be_attached()
     (image,) = server.client.get("/jobs?limit=1").json()["jobs"][0]["result"]["images"]
@@ -74,8 +75,9 @@ def test_the_stack_is_reordered_weighed_and_split(page: Page, server: Server) ->
     expect(rows.nth(1)).to_contain_text("Anime Style")
     expect(rows.nth(1).get_by_role("button", name=re.compile("^Move"))).to_be_focused()
     grip = rows.nth(2).get_by_role("button", name=re.compile("^Move"))
-    target = rows.nth(0).bounding_box()
     grip.hover()
+    # Hovering may have scrolled.
+    target = rows.nth(0).bounding_box()
     page.mouse.down()
     assert target is not None
     page.mouse.move(target["x"] + 20, target["y"] + 8, steps=6)
@@ -126,7 +128,7 @@ def test_a_job_is_cancelled(page: Page, server: Server) -> None:
 
 def test_a_reload_in_the_middle_loses_nothing(page: Page) -> None:
     write_prompt(page, "cat face")
-    set_number(page, "Steps", 80)
+    set_number(page, "Steps", 60)
     set_number(page, "Seed", 11)
     add_adapter(page, "Ink Sketch")
     generate(page)
@@ -174,25 +176,44 @@ def test_settings_of_a_picture_are_used_again_and_varied(page: Page, server: Ser
     expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
 
 
+def with_file(page: Page) -> JSHandle:
+    """What the browser hands over when a picture is pasted or dropped."""
+    return page.evaluate_handle(
+        """content => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));
+            return data;
+        }""",
+        base64.b64encode(PICTURE.read_bytes()).decode(),
+    )
+
+
 def test_a_picture_is_started_from_and_others_lend_their_look(page: Page, server: Server) -> None:
-    """Chosen as a file, and pasted."""
+    """Pasted, dropped and chosen as a file."""
     write_prompt(page, "dog face")
     set_number(page, "Steps", 6)
     section = page.get_by_role("region", name="Pictures", exact=True)
+    page.evaluate(
+        "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }))",
+        with_file(page),
+    )
+    expect(section.get_by_role("img", name="The picture to start from")).to_be_visible()
+    section.get_by_text("Borrow a look").dispatch_event("drop", {"dataTransfer": with_file(page)})
+    expect(section.get_by_role("img", name="Reference 1")).to_be_visible()
+    section.get_by_role("button", name="Remove the picture to start from").click()
     section.get_by_label("Start from a picture").set_input_files(PICTURE)
     expect(section.get_by_role("img", name="The picture to start from")).to_be_visible()
-    section.get_by_label("Borrow a look").set_input_files(PICTURE)
-    expect(section.get_by_role("img", name="Reference 1")).to_be_visible()
     generate(page)
-    shown_file(page)
+    first = shown_file(page)
     sent = server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]
     assert sent["init_image"] == sent["reference_images"][0]
     assert (sent["strength"], sent["ip_strength"]) == (0.75, 0.6)
-    first = shown_file(page)
     page.get_by_role("button", name="Start from this").click()
     generate(page)
     expect(result(page)).not_to_have_attribute("src", first)
-    assert server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]["init_image"] != sent["init_image"]
+    again = server.client.get("/jobs?limit=1").json()["jobs"][0]["request"]
+    assert again["init_image"] != sent["init_image"]
 
 
 def test_what_the_server_refuses_is_said(page: Page, windows: Windows) -> None:

@@ -136,6 +136,39 @@ def test_a_command_line_works(command: str, tmp_path: Path, server: Server) -> N
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.parametrize("page", sorted({page for page, _ in blocks("python")}))
+def test_the_python_of_a_page_runs(page: str, tmp_path: Path, server: Server) -> None:
+    """One block after the other, as they are read."""
+    text = "\n".join(text for name, text in blocks("python") if name == page)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    ended = subprocess.run(
+        [sys.executable, "-c", with_url(text, server.url)],
+        cwd=tmp_path,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert list(tmp_path.glob("*.png"))
+
+
+def with_url(text: str, url: str) -> str:
+    """The page's clients ask the server where it is by default; this one is elsewhere."""
+    placed = re.sub(r"\b((?:Async)?Client)\((?!\))", rf'\1("{url}", ', text)
+    return re.sub(r"\b((?:Async)?Client)\(\)", rf'\1("{url}")', placed)
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("json"))
+def test_a_printed_configuration_starts_what_there_is(page: str, text: str) -> None:
+    (servers,) = json.loads(text).values()
+    arguments = servers["ecurie"]["args"]
+    line = [sys.executable, "-m", "ecurie", *arguments, "--help"]
+    shown = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert "Model Context Protocol" in shown.stdout, page
+
+
 @contextmanager
 def running(command: str, data_dir: Path) -> Iterator[httpx2.Client]:
     """A `make` line that serves, stopped by Ctrl-C."""

@@ -22,7 +22,11 @@ FORM = "application/x-www-form-urlencoded"
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 PAGE_FILES = "/web/"
 """The page asks for the key, so it is open itself."""
-PICTURE_PATHS = frozenset({"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"})
+PICTURE_PATHS = frozenset(
+    {"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"}
+    | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
+    | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}
+)
 """Whose bodies may hold pictures: two of the largest (a picture and its mask), in base64."""
 PICTURES_IN_BASE64 = 2 * 4 / 3
 

@@ -25,6 +25,8 @@ from ecurie.errors import (
 )
 from ecurie.formats.checkpoint import Checkpoint, ModelFiles, read_checkpoint
 from ecurie.formats.embedding_file import PICKLES
+from ecurie.formats.metadata import OUTPUT_NAME
+from ecurie.formats.safetensors_file import read_header
 
 log = logging.getLogger(__name__)
 Entry = ModelEntry | AdapterEntry | IpAdapterEntry
@@ -173,7 +175,7 @@ class Catalog:
         return found[name]
 
     def find_adapter(self, name: str) -> FoundAdapter:
-        """By id, or as the web UIs do by the file's name without its ending.
+        """By id, or as the web UIs do by the file's name without its ending or by what it calls itself.
 
         Raises UnknownAdapter, WeightsMissing, InvalidRequest or NotBuiltYet.
         """
@@ -198,11 +200,29 @@ class Catalog:
     def _adapter_entry(self, name: str) -> tuple[str, AdapterEntry]:
         entries = self.adapters()
         named = (key for key, entry in entries.items() if _file_name(entry.source) == name)
-        adapter_id = name if name in entries else next(named, name)
+        adapter_id = name if name in entries else next(named, None) or self._by_alias(name) or name
         if adapter_id not in entries:
             known = ", ".join(sorted(entries)) or "none yet; put .safetensors files under models/adapters"
             raise UnknownAdapter(f"there is no adapter '{adapter_id}'", remedy=f"use one of: {known}")
         return adapter_id, entries[adapter_id]
+
+    def _by_alias(self, name: str) -> str | None:
+        """Raises InvalidRequest where several files call themselves so."""
+        found = [adapter_id for adapter_id in self.adapters() if self.adapter_alias(adapter_id) == name]
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"several adapters call themselves '{name}'", remedy=f"use one of: {', '.join(found)}"
+            )
+        return found[0] if found else None
+
+    def adapter_alias(self, adapter_id: str) -> str | None:
+        """What an adapter's file calls itself, if it is here and does."""
+        source = self.adapters()[adapter_id].source
+        try:
+            file = locate_file(source, entry_id=adapter_id, base=self.base, models_dir=self.models_dir)
+            return read_header(file).metadata.get(OUTPUT_NAME)
+        except RequestError:
+            return None
 
     def find(self, model_id: str) -> FoundModel:
         """The model with its files checked.

@@ -5,7 +5,14 @@ Labels are those of A1111's `modules/sd_samplers_*.py` and `sd_schedulers.py`; D
 
 from __future__ import annotations
 
-from ecurie.catalog.schedulers import KARRAS, MODEL_DEFAULT, SCHEDULERS, SchedulerEntry, find_scheduler
+from ecurie.catalog.schedulers import (
+    EXPONENTIAL,
+    KARRAS,
+    MODEL_DEFAULT,
+    SCHEDULERS,
+    SchedulerEntry,
+    find_scheduler,
+)
 
 UNIFORM, AUTOMATIC = "Uniform", "Automatic"
 # These follow timesteps of their own, so A1111's choice of a schedule does not apply to them.
@@ -21,8 +28,9 @@ def a1111_sampler(scheduler: str, class_name: str) -> tuple[str, str]:
         entry = _plain_entry(class_name) or entry
     if entry.id in SPECIAL:
         return SPECIAL[entry.id]
-    if entry.options.items() >= KARRAS.items():
-        return entry.label.removesuffix(" Karras"), "Karras"
+    for schedule, options in (("Karras", KARRAS), ("Exponential", EXPONENTIAL)):
+        if entry.options.items() >= options.items():
+            return entry.label.removesuffix(f" {schedule}"), schedule
     return entry.label, AUTOMATIC if entry.id in OWN_TIMESTEPS else UNIFORM
 
 

@@ -26,6 +26,7 @@ class SchedulerEntry:
 
 
 KARRAS: dict[str, object] = {"use_karras_sigmas": True}
+EXPONENTIAL: dict[str, object] = {"use_exponential_sigmas": True}
 SDE: dict[str, object] = {"algorithm_type": "sde-dpmsolver++"}
 DPM = "DPMSolverMultistepScheduler"
 DPM_SDE = "DPMSolverSDEScheduler"
@@ -49,6 +50,7 @@ SCHEDULERS: tuple[SchedulerEntry, ...] = (
     SchedulerEntry("dpmpp-2m-karras", "DPM++ 2M Karras", DPM, KARRAS),
     SchedulerEntry("dpmpp-2m-sde", "DPM++ 2M SDE", DPM, SDE),
     SchedulerEntry("dpmpp-2m-sde-karras", "DPM++ 2M SDE Karras", DPM, SDE | KARRAS),
+    SchedulerEntry("dpmpp-2m-sde-exponential", "DPM++ 2M SDE Exponential", DPM, SDE | EXPONENTIAL),
     SchedulerEntry("dpmpp-sde", "DPM++ SDE", DPM_SDE),
     SchedulerEntry("dpmpp-sde-karras", "DPM++ SDE Karras", DPM_SDE, KARRAS),
     SchedulerEntry("ddim", "DDIM", "DDIMScheduler"),

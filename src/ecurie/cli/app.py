@@ -15,6 +15,7 @@ from ecurie.cli import (
     generate,
     inspect,
     jobs,
+    mcp,
     models,
     prompt,
     pull,
@@ -44,6 +45,7 @@ app.command()(jobs.jobs)
 app.command()(watch.watch)
 app.command()(cancel.cancel)
 app.command()(worker.worker)
+app.command()(mcp.mcp)
 app.command()(models.models)
 app.command()(inspect.inspect)
 app.command()(prompt.prompt)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text, seconds_since, span
-from ecurie.cli.remote import remote_of
+from ecurie.cli.remote import client_of
+
+if TYPE_CHECKING:
+    from ecurie.client.shapes import JobInfo
 
 BAR_WIDTH = 8
 
@@ -25,25 +28,27 @@ def jobs(
 
     from ecurie.settings import load_settings
 
-    remote = remote_of(load_settings(data_dir=data_dir), url)
-    found = remote.get("/jobs", state=state, limit=limit)["jobs"]
+    with client_of(load_settings(data_dir=data_dir), url) as client:
+        found = [job.info for job in client.jobs(limit=limit, state=state)]
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _show(found)
 
 
-def _show(found: list[dict[str, Any]]) -> None:
+def _show(found: list[JobInfo]) -> None:
     from rich.console import Console
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
+    from ecurie.client.following import progress_of
+
     table = Table(box=None, pad_edge=False)
     for title in ("job", "model", "age", "", "state"):
         table.add_column(title, overflow="fold", no_wrap=title == "job")
     for job in found:
-        done, total = amount(job["progress"])
+        done, total = amount(progress_of(job))
         table.add_row(
             job["id"],
             Text(job["request"]["model"]),
@@ -54,18 +59,20 @@ def _show(found: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def state_text(job: dict[str, Any]) -> str:
+def state_text(job: JobInfo) -> str:
     """The state, and what one wants to know of a job in it."""
-    state, progress, end = job["state"], job["progress"], job["estimated_end"]
+    from ecurie.client.following import progress_of
+
+    state, progress, end = job["state"], progress_of(job), job["estimated_end"]
     if state == "queued":
-        return queue_text(job["queue_position"], job["estimated_start"])
+        return queue_text(progress)
     if job["error"]:
         return f"{state}: {job['error']['message']}"
-    if job["result"]:
+    if state == "succeeded" and job["started_at"] and job["finished_at"]:
         seconds = seconds_since(job["started_at"]) - seconds_since(job["finished_at"])
         return f"{state} in {span(seconds)}"
     if job["finished_at"]:
-        return str(state)
-    done = bytes_text(progress) or (f"{progress['step']}/{progress['total']}" if progress["step"] else None)
+        return state
+    done = bytes_text(progress) or (f"{progress.step}/{progress.total}" if progress.step else None)
     left = None if end is None else f"{span(-seconds_since(end))} left"
-    return ", ".join(part for part in (progress["phase"], done, left) if part)
+    return ", ".join(part for part in (progress.phase, done, left) if part)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ecurie.client import Progress
 
 
 def seconds_since(moment: str) -> float:
@@ -20,21 +23,22 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
-def queue_text(position: int | None, start: str | None) -> str:
-    place = "queued" if position is None else f"queued, number {position}"
+def queue_text(progress: Progress) -> str:
+    place = "queued" if progress.queue_position is None else f"queued, number {progress.queue_position}"
+    start = progress.estimated_start
     return place if start is None else f"{place}, starts in {span(-seconds_since(start))}"
 
 
-def bytes_text(progress: dict[str, Any]) -> str | None:
+def bytes_text(progress: Progress) -> str | None:
     """Of a download; None: there is none."""
-    done, total = progress.get("bytes_done"), progress.get("bytes_total")
+    done, total = progress.bytes_done, progress.bytes_total
     if done is None:
         return None
     return f"{done / 1e6:,.1f} MB" if total is None else f"{done / 1e6:,.1f} of {total / 1e6:,.1f} MB"
 
 
-def amount(progress: dict[str, Any]) -> tuple[float, float | None]:
+def amount(progress: Progress) -> tuple[float, float | None]:
     """(done, of all), bytes or steps; None: not known."""
-    if progress.get("bytes_done") is not None:
-        return progress["bytes_done"], progress.get("bytes_total")
-    return progress["step"], progress["total"] or None
+    if progress.bytes_done is not None:
+        return progress.bytes_done, progress.bytes_total
+    return progress.step, progress.total or None

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text
-from ecurie.cli.remote import Event, Remote, remote_of
-from ecurie.errors import RequestError, ServerUnreachable
+from ecurie.cli.remote import client_of
+from ecurie.errors import JobError, RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
-PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.5
-ENDED = ("succeeded", "failed", "cancelled")
+    from ecurie.client import Client, Job, Progress
+
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -30,48 +30,35 @@ def watch(
     """Follow a job of a running server to its end; Ctrl-C leaves the job alone. Exit code 0: it succeeded."""
     from ecurie.settings import load_settings
 
-    remote = remote_of(load_settings(data_dir=data_dir), url)
-    job_id = job_id or _newest(remote)
-    try:
-        job = _follow(remote, job_id)
-    except KeyboardInterrupt:
-        print(f"job {job_id} goes on; `ecurie cancel {job_id}` stops it", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    if job["state"] != "succeeded":
-        error = job["error"] or {"message": f"job {job_id} was cancelled", "remedy": None}
-        print(f"ecurie: {error['message']}", file=sys.stderr)
-        if error["remedy"]:
-            print(f"        {error['remedy']}", file=sys.stderr)
-        raise typer.Exit(FAILED)
-    for image in job["result"]["images"]:
-        print(f"{remote.url}{image['url']}  (seed {image['seed']}, {image['width']}x{image['height']})")
+    with client_of(load_settings(data_dir=data_dir), url) as client:
+        job = client.job(job_id) if job_id else _newest(client)
+        try:
+            _follow(job)
+        except KeyboardInterrupt:
+            print(f"job {job.id} goes on; `ecurie cancel {job.id}` stops it", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        try:
+            images = job.result.images
+        except JobError as error:
+            print(f"ecurie: {error}", file=sys.stderr)
+            if error.remedy:
+                print(f"        {error.remedy}", file=sys.stderr)
+            raise typer.Exit(FAILED) from None
+        for image in images:
+            print(f"{client.url}{image.url}  (seed {image.seed}, {image.width}x{image.height})")
 
 
-def _newest(remote: Remote) -> str:
-    found = remote.get("/jobs", limit=1)["jobs"]
+def _newest(client: Client) -> Job:
+    found = client.jobs(limit=1)
     if not found:
-        raise RequestError(f"{remote.url} has no jobs yet", remedy="send one with POST /generate")
-    return str(found[0]["id"])
+        raise RequestError(f"{client.url} has no jobs yet", remedy="send one with POST /generate")
+    return found[0]
 
 
-def _follow(remote: Remote, job_id: str) -> dict[str, Any]:
-    """The ended job. A server that goes away is waited for, once it has answered."""
-    lost_at: float | None = None
-    met = False
+def _follow(job: Job) -> None:
     with _Display() as display:
-        while True:
-            try:
-                for event in remote.events(f"/jobs/{job_id}/events"):
-                    met, lost_at = True, None
-                    display.show(event)
-                    if event.name == "state" and event.data["state"] in ENDED:
-                        return event.data
-            except ServerUnreachable:
-                lost_at = lost_at or time.monotonic()
-                if not met or time.monotonic() - lost_at > PATIENCE_SECONDS:
-                    raise
-                display.say("the server does not answer, trying again")
-            time.sleep(PAUSE_SECONDS)
+        for progress in job.progress():
+            display.show(progress)
 
 
 class _Display:
@@ -84,7 +71,7 @@ class _Display:
         self._console: Console = Console(stderr=True)
         words, shown = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[shown]}")
         columns = (words, BarColumn(), shown, TimeElapsedColumn())
-        self._bar: Progress = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._bar: Bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task: TaskID = self._bar.add_task("asking", total=None, shown="")
         self._said = ""
 
@@ -95,21 +82,17 @@ class _Display:
     def __exit__(self, *_error: object) -> None:
         self._bar.stop()
 
-    def show(self, event: Event) -> None:
-        match event.name:
-            case "queue":
-                self.say(queue_text(event.data["position"], event.data["estimated_start"]))
-            case "step" if event.data["phase"] != "queued":
-                self._show_progress(event.data)
-            case "state" if event.data["state"] in ENDED:
-                self._show_progress(event.data["progress"])
+    def show(self, progress: Progress) -> None:
+        if progress.news == "lost":
+            self._say("the server does not answer, trying again")
+        elif progress.state == "queued":
+            self._say(queue_text(progress))
+        else:
+            done, total = amount(progress)
+            shown = bytes_text(progress) or f"{progress.step}/{progress.total}"
+            self._say(progress.phase, completed=done, total=total, shown=shown)
 
-    def _show_progress(self, progress: dict[str, Any]) -> None:
-        done, total = amount(progress)
-        shown = bytes_text(progress) or f"{progress['step']}/{progress['total']}"
-        self.say(progress["phase"], completed=done, total=total, shown=shown)
-
-    def say(self, text: str, **bar: Any) -> None:
+    def _say(self, text: str, **bar: Any) -> None:
         """What happens now, and how the bar stands; without, it only says that something does."""
         self._bar.update(self._task, description=text, **(bar or {"total": None, "shown": ""}))
         if text != self._said and not self._console.is_terminal:

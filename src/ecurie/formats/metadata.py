@@ -18,8 +18,9 @@ MAX_FLOAT32 = 3.4028234e38
 MAX_TEXT = 300
 MAX_PHRASES = 20
 MAX_CANDIDATES = 10
+OUTPUT_NAME = "ss_output_name"
 TRIGGER_FIELD, TAGS_FIELD = "modelspec.trigger_phrase", "ss_tag_frequency"
-TITLE_FIELDS = ("modelspec.title", "ss_output_name")
+TITLE_FIELDS = ("modelspec.title", OUTPUT_NAME)
 BASE_FIELDS = ("ss_sd_model_name", "ss_base_model_version", "modelspec.architecture")
 # Where the base's name may stand, the surest first.
 LINEAGE_FIELDS = ("ss_sd_model_name", "modelspec.merged_from", "modelspec.tags", "modelspec.title")

@@ -1,5 +1,5 @@
-"""The tables of jobs, previews, sweeps and workers. What a scheduler must see, or a search finds by, is in
-columns, what only people read is JSON.
+"""The tables of jobs, previews, sweeps, workers and clients' options. What a scheduler must see, or a search
+finds by, is in columns, what only people read is JSON.
 
 `words` is what the gallery searches, the prompt in folded case; `adapters` are the stack's names, a newline
 before and after each; bit k of `deleted_images` says that its owner deleted image k.
@@ -121,4 +121,13 @@ workers = Table(
     Column("memory", Text, nullable=False),
     Column("on_disk", Text, nullable=False),
     Column("rung_for", Text),
+)
+
+client_options = Table(
+    "client_options",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("client", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )

@@ -46,10 +46,18 @@ def settle_picture(text: str, field: str, pictures: Pictures) -> PictureUse:
         return pictures.find(text, field).use
     if OUTPUT.fullmatch(text):
         return pictures.add_output(text, field).use
+    return pictures.add(decode_picture(text, field, pictures), field).use
+
+
+def decode_picture(text: str, field: str, pictures: Pictures) -> bytes:
+    """The file that is written as base64 or as a data URI; what it holds is not looked at.
+
+    Raises InvalidRequest or BodyTooLarge.
+    """
     prefix = DATA_URI.match(text)
     coded = text[prefix.end() :] if prefix else text
     pictures.refuse_large(len(coded) * 3 // 4, field)
-    return pictures.add(_decoded(coded, field), field).use
+    return _decoded(coded, field)
 
 
 def picture_at(text: str, field: str, limits: UploadLimits) -> PictureUse:

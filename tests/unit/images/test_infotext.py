@@ -56,6 +56,7 @@ def test_what_does_not_apply_is_left_out() -> None:
         ("dpmpp-2m-karras", "DPMSolverMultistepScheduler", ("DPM++ 2M", "Karras")),
         ("dpmpp-2m", "DPMSolverMultistepScheduler", ("DPM++ 2M", "Uniform")),
         ("dpmpp-2m-sde-karras", "DPMSolverMultistepScheduler", ("DPM++ 2M SDE", "Karras")),
+        ("dpmpp-2m-sde-exponential", "DPMSolverMultistepScheduler", ("DPM++ 2M SDE", "Exponential")),
         ("dpm2-a-karras", "KDPM2AncestralDiscreteScheduler", ("DPM2 a", "Karras")),
         ("euler-a", "EulerAncestralDiscreteScheduler", ("Euler a", "Uniform")),
         ("euler-trailing", "EulerDiscreteScheduler", ("Euler", "SGM Uniform")),
@@ -71,7 +72,7 @@ def test_samplers_have_a1111_s_names(scheduler: str, class_name: str, name: tupl
 
 def test_no_sampler_s_name_holds_its_schedule() -> None:
     names = [a1111_sampler(entry.id, entry.class_name or "") for entry in SCHEDULERS]
-    assert all("Karras" not in sampler for sampler, _ in names)
+    assert not any(schedule in sampler for sampler, _ in names for schedule in ("Karras", "Exponential"))
     assert len(set(names)) == len(names)
 
 

@@ -14,6 +14,8 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
+from ecurie.api.routes.generate import wanted_wait
+from ecurie.api.waiting import until_end
 from ecurie.domain import Job, JobState, Priority
 
 router = APIRouter()
@@ -30,12 +32,6 @@ def list_jobs(
     """The newest jobs first."""
     found = service.jobs(limit, state, caller)
     return schemas.JobsOut(jobs=[schemas.job_out(job, forecasts.of(job)) for job in found])
-
-
-@router.get("/jobs/{job_id}")
-def get_job(job_id: str, service: ServiceDep, caller: CallerDep, forecasts: ForecastsDep) -> schemas.JobOut:
-    job = service.job(job_id, caller)
-    return schemas.job_out(job, forecasts.of(job))
 
 
 @router.get("/jobs/{job_id}/manifests")
@@ -60,6 +56,20 @@ def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep) -> schemas.J
 
 async def known_job(job_id: str, service: ServiceDep, caller: CallerDep) -> Job:
     return await run_in_threadpool(service.job, job_id, caller)
+
+
+@router.get("/jobs/{job_id}")
+async def get_job(
+    job: Annotated[Job, Depends(known_job)],
+    following: FollowingDep,
+    forecasts: ForecastsDep,
+    wait: Annotated[float, Depends(wanted_wait)],
+    request: Request,
+) -> schemas.JobOut:
+    """As it is: at once, or when it ends within the wait."""
+    if wait > 0:
+        job = await until_end(job, following, wait, request)
+    return schemas.job_out(job, await run_in_threadpool(forecasts.of, job))
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)

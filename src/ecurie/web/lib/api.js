@@ -1,11 +1,13 @@
 /** Asking the server. What goes wrong becomes a Problem; that it is away, or wants a key, is told to the whole page. */
 import { device, read, thisWindow, write } from './keeping.js';
-import { signal } from './ui.js';
+import { computed, signal } from './ui.js';
 
 /** false while the server does not answer. */
 export const online = signal(true);
 /** null, or why the page needs a key: `missing` or `wrong`. */
 export const keyWanted = signal(null);
+/** Whether it makes sense to ask at all. */
+export const reachable = computed(() => online.value && keyWanted.value === null);
 /** Counts up when everything should be asked for anew: the server is back, or another key is used. */
 export const epoch = signal(0);
 

@@ -1,5 +1,5 @@
 /** The jobs that this window asked for, followed until they end, also after a reload. */
-import { Problem, epoch, get, ignoreRefusals, send } from './api.js';
+import { Problem, epoch, get, ignoreRefusals, reachable, send } from './api.js';
 import { kept, thisWindow } from './keeping.js';
 import { listen } from './stream.js';
 import { every } from './polling.js';
@@ -78,7 +78,8 @@ let following = false;
 async function followAll() {
   if (following) return;
   following = true;
-  while (mostTelling()) {
+  // Another epoch begins this anew.
+  while (mostTelling() && reachable.value) {
     await followOne(mostTelling().id);
     if (mostTelling()) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }

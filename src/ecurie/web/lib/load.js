@@ -1,5 +1,5 @@
 /** How busy the server is: for the number beside the queue. */
-import { get, ignoreRefusals, keyWanted, online } from './api.js';
+import { get, ignoreRefusals } from './api.js';
 import { jobs } from './jobs.js';
 import { every } from './polling.js';
 import { computed, effect, signal } from './ui.js';
@@ -9,7 +9,6 @@ export const unfinished = signal(0);
 const LOOK_MS = 5000;
 
 async function look() {
-  if (!online.value || keyWanted.value) return;
   const { jobs: counts } = await get('/system');
   unfinished.value = counts.queued + counts.preparing + counts.running;
 }

@@ -1,5 +1,5 @@
 /** Looking again and again, while somebody looks at the page. */
-import { ignoreRefusals } from './api.js';
+import { ignoreRefusals, reachable } from './api.js';
 
 const seen = () =>
   new Promise((resolve) => {
@@ -7,7 +7,7 @@ const seen = () =>
   });
 
 /**
- * Call `look` now and `ms` after each end; not while the window is hidden.
+ * Call `look` now and `ms` after each end; not while the window is hidden, the server away or a key wanted.
  * What `ask` throws only means that there is nothing new.
  * @returns {() => void} what ends it
  */
@@ -16,7 +16,7 @@ export function every(ms, look) {
   (async () => {
     while (!ended) {
       try {
-        await look();
+        if (reachable.value) await look();
       } catch (error) {
         ignoreRefusals(error);
       }

@@ -2,7 +2,7 @@
 import { device, kept } from './keeping.js';
 import { effect } from './ui.js';
 
-export const THEMES = ['system', 'light', 'dark'];
+const THEMES = ['system', 'light', 'dark'];
 export const theme = kept(device, 'theme', 'system');
 
 effect(() => {

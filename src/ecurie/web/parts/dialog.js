@@ -23,12 +23,18 @@ export function Dialog({ title, onClose, wide = false, children }) {
     event.preventDefault();
     onClose?.();
   };
+  // A browser closes it at the second Escape, whatever it is told.
+  const closed = () => {
+    if (onClose) onClose();
+    else element.current?.showModal();
+  };
   const onBackdrop = (event) => event.target === element.current && onClose?.();
   return html`<dialog
     ref=${element}
     class=${wide ? 'dialog dialog-wide' : 'dialog'}
     aria-labelledby=${heading}
     onCancel=${cancel}
+    onClose=${closed}
     onClick=${onBackdrop}
   >
     <div class="dialog-content">

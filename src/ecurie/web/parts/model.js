@@ -11,7 +11,7 @@ import { Thumbnail } from './thumbnail.js';
 export function Model() {
   const [choosing, setChoosing] = useState(false);
   const chosen = model.value;
-  if (!chosen) return html`<div class="model-now card" aria-busy="true">${t('loading')}</div>`;
+  if (!chosen) return html`<p class="model-now card soft" aria-busy=${!models.value}>${t(models.value ? 'model.none' : 'loading')}</p>`;
   const choose = (id) => {
     form.model.value = id;
     setChoosing(false);

@@ -54,8 +54,8 @@ function Start() {
 
 function References() {
   const pictures = form.references.value;
-  const drop = html`<${Drop} multiple label=${t('references.label')} hint=${t('references.hint')} onFiles=${addReferences} />`;
-  if (!pictures.length) return drop;
+  const drop = (label) => html`<${Drop} multiple label=${label} hint=${t('references.hint')} onFiles=${addReferences} />`;
+  if (!pictures.length) return drop(t('references.label'));
   const remove = (id) => {
     form.references.value = pictures.filter((one) => one.id !== id);
   };
@@ -70,7 +70,7 @@ function References() {
         </li>`,
       )}
     </ul>
-    ${drop}
+    ${drop(t('references.more'))}
     <${Slider} small label=${t('references.strength')} ...${STRENGTH} value=${form.referenceStrength.value}
       onChange=${(value) => {
         form.referenceStrength.value = value;

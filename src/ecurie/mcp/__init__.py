@@ -1,0 +1,1 @@
+"""A server of the Model Context Protocol: an assistant's tools, each of which asks a running server."""
