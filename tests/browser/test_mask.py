@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,10 @@ from tests.browser.images import drop, png
 from tests.conftest import Server
 
 
-def opened(windows: Windows, server: Server, size: tuple[int, int] = (96, 64)) -> tuple[Page, Locator]:
-    """A page with the editor of masks, and its dialog."""
-    page = windows.open()
-    drop(page, png(*size))
+def opened(windows: Windows, start: bytes, **options: Any) -> tuple[Page, Locator]:
+    """A page with the editor of masks over this picture, and its dialog."""
+    page = windows.open(**options)
+    drop(page, start)
     page.get_by_role("dialog").get_by_role("button", name="Start from it").click()
     page.get_by_role("button", name="Paint a mask").click()
     dialog = page.get_by_role("dialog", name="What is drawn anew")
@@ -48,7 +49,7 @@ def used(page: Page, dialog: Locator, server: Server) -> NDArray[np.uint8]:
 
 
 def test_what_is_painted_alone_is_drawn_anew(windows: Windows, server: Server) -> None:
-    page, dialog = opened(windows, server)
+    page, dialog = opened(windows, png(96, 64))
     stroke(page, dialog, (0.1, 0.5), (0.45, 0.5))
     mask = used(page, dialog, server)
     assert mask.shape == (64, 96)
@@ -67,7 +68,7 @@ def test_what_is_painted_alone_is_drawn_anew(windows: Windows, server: Server) -
 
 
 def test_strokes_are_undone_erased_inverted_and_cleared(windows: Windows, server: Server) -> None:
-    page, dialog = opened(windows, server)
+    page, dialog = opened(windows, png(96, 64))
     undo = dialog.get_by_role("button", name="Undo")
     expect(undo).to_be_disabled()
     stroke(page, dialog, (0.1, 0.5), (0.9, 0.5))
@@ -90,7 +91,7 @@ def test_strokes_are_undone_erased_inverted_and_cleared(windows: Windows, server
 
 
 def test_it_is_painted_by_keys(windows: Windows, server: Server) -> None:
-    page, dialog = opened(windows, server)
+    page, dialog = opened(windows, png(96, 64))
     dialog.get_by_role("application").focus()
     page.keyboard.press("]")
     page.keyboard.press("Space")

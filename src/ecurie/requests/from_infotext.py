@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from ecurie.catalog.a1111_samplers import scheduler_for
 from ecurie.catalog.catalog import Catalog, slug
-from ecurie.catalog.sampler_names import AUTOMATIC, SPECIAL, UNIFORM
-from ecurie.catalog.schedulers import find_scheduler
-from ecurie.errors import InvalidRequest, RequestError
-from ecurie.formats.hashes import AUTO_V2_DIGITS, known_sha256
-from ecurie.formats.model_files import files_by_part
+from ecurie.catalog.checkpoint_names import find_checkpoint
+from ecurie.catalog.sampler_names import AUTOMATIC
+from ecurie.domain import steps_for
+from ecurie.errors import RequestError
 from ecurie.images.infotext_reading import Infotext
 
+MOST_STEPS = 150
 SIDE_STEP = 8
 # Settings that say nothing that a request could, or that others say already.
 SAID_ELSEWHERE = frozenset(
@@ -84,41 +84,25 @@ def _sides(value: str, notes: list[str]) -> dict[str, Any]:
 
 def _scheduler(sampler: str, schedule: str, notes: list[str]) -> dict[str, Any]:
     """Old texts have the schedule within the sampler's name."""
-    special = next((name for name, pair in SPECIAL.items() if pair == (sampler, schedule)), None)
-    for name in (special, f"{sampler} {schedule}", sampler):
-        try:
-            found = find_scheduler(name) if name else None
-        except InvalidRequest:
-            continue
-        if found is not None:
-            if name == sampler and schedule not in (AUTOMATIC, UNIFORM):
-                notes.append(f"the schedule {schedule} is not known here; {found.label} has its own")
-            return {"scheduler": found.id}
-    notes.append(f"the sampler {sampler} is not known here; the model's own is used")
-    return {}
+    try:
+        return {"scheduler": scheduler_for(sampler, schedule)}
+    except RequestError as error:
+        notes.append(str(error))
+    try:
+        return {"scheduler": scheduler_for(sampler, AUTOMATIC)}
+    except RequestError:
+        return {}
 
 
 def _model(name: str, auto_v2: str, catalog: Catalog, notes: list[str]) -> dict[str, Any]:
     """By its name or its file's, or by its hash where that need not be computed."""
-    entries = catalog.models()
-    for model_id, entry in entries.items():
-        if name in (model_id, Path(entry.source).stem) or slug(name) == model_id:
-            return {"model": model_id}
-    for model_id in catalog.models_here():
-        if len(auto_v2) == AUTO_V2_DIGITS and auto_v2 in _hashes(model_id, catalog):
-            return {"model": model_id}
+    for wanted in filter(None, (name, slug(name), auto_v2)):
+        try:
+            return {"model": find_checkpoint(wanted, catalog)}
+        except RequestError:
+            continue
     notes.append(f"the model '{name}' is not in this server's catalogue")
     return {}
-
-
-def _hashes(model_id: str, catalog: Catalog) -> Iterator[str]:
-    try:
-        files = files_by_part(catalog.find(model_id).checkpoint)
-    except RequestError:
-        return
-    for part, file in files:
-        if part == "unet" and (known := known_sha256(file)) is not None:
-            yield known[:AUTO_V2_DIGITS]
 
 
 def _hires(key: str, value: str, settings: dict[str, str], notes: list[str]) -> dict[str, Any]:
@@ -134,11 +118,11 @@ def _hires(key: str, value: str, settings: dict[str, str], notes: list[str]) -> 
             hires["width"], hires["height"] = (
                 int(side) // SIDE_STEP * SIDE_STEP for side in value.split("x")
             )
-        # 0: those of the first pass.
-        if steps := int(settings.get("Hires steps", "0")):
-            hires["steps"] = steps
-        hires["strength"] = float(settings.get("Denoising strength", "0.5"))
-    except ValueError:
+        hires["strength"] = strength = float(settings.get("Denoising strength", "0.5"))
+        # They are counted when they are done; 0: as many as in the first pass.
+        done = int(settings.get("Hires steps", "0")) or int(settings.get("Steps", "20"))
+        hires["steps"] = steps_for(done, strength, MOST_STEPS)
+    except (OverflowError, ValueError):
         notes.append(_not_taken(key, value))
         return {}
     return {"hires": hires}

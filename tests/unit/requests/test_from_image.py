@@ -93,7 +93,7 @@ def test_foreign_settings_are_mapped_and_the_others_said() -> None:
         "height": 1216,
         "model": "sdxl-base",
         "clip_skip": 2,
-        "hires": {"upscaler": "lanczos", "scale": 1.5, "strength": 0.4},
+        "hires": {"upscaler": "lanczos", "scale": 1.5, "strength": 0.4, "steps": 63},
         "loras": [{"name": "style-anime", "unet": 0.7, "text_encoder": 0.7}],
     }
     assert found.notes == (
@@ -111,8 +111,9 @@ def test_foreign_settings_are_mapped_and_the_others_said() -> None:
         ("DPM++ 2M Karras", None, "dpmpp-2m-karras", None),
         ("Euler", "SGM Uniform", "euler-trailing", None),
         ("PLMS", "Automatic", "pndm", None),
-        ("DPM++ SDE", "Exponential", "dpmpp-sde", "the schedule Exponential is not known"),
-        ("Restart", "Automatic", None, "the sampler Restart is not known"),
+        ("DPM++ 2M", "Automatic", "dpmpp-2m-karras", None),
+        ("DPM++ 2M", "Beta", "dpmpp-2m-karras", "there is no schedule type 'Beta'"),
+        ("Restart", "Automatic", None, "there is no sampler 'Restart'"),
     ],
 )
 def test_samplers_are_told_by_a1111_s_names(
@@ -145,6 +146,7 @@ def test_a_picture_that_was_drawn_over_is_missed() -> None:
     [
         "Steps: 20, Sampler: Euler, Seed: x, Size: 5, CFG scale: 1e999, Clip skip: ",
         "<lora:a:1:2:3> <lora:\nSteps: 20, Sampler: Euler, Seed: 1, Hires upscale: nan",
+        "cat\nSteps: 20, Sampler: Euler, Seed: 1, Hires upscale: 2, Denoising strength: 1e999",
         "\ud800 \0\nSteps: 20, Sampler: \ud800, Seed: 99999999999999999999999",
         "x" * 20_000,
         "",

@@ -8,7 +8,7 @@ import { go, href } from '../lib/router.js';
 import { canSend } from '../lib/submitting.js';
 import { cells, forgetSweep, obstacle, submitSweep, sweeps } from '../lib/sweep.js';
 import { html, useState } from '../lib/ui.js';
-import { Button, IconButton } from './button.js';
+import { IconButton } from './button.js';
 import { SweepAxis } from './sweep-axis.js';
 
 export function SweepBuilder() {
