@@ -13,7 +13,7 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test services services-stop lint types check oracle-table parity-table page-pictures demo-models clean help
+.PHONY: demo serve test services services-stop lint types check oracle-table parity-table page-pictures clients-table demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
@@ -25,6 +25,7 @@ help:
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
 	@echo "make parity-table  compare pictures of every scheduler with diffusers"
 	@echo "make page-pictures  photograph the page for the README"
+	@echo "make clients-table  run the tests of other programs' clients and tell in docs/clients.md what they showed"
 	@echo "Add TORCH=cpu on a Linux machine without an NVIDIA card."
 
 demo: $(VENV)/.installed
@@ -78,6 +79,9 @@ page-pictures: $(VENV)/.installed-dev
 
 parity-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.parity
+
+clients-table: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.clients.table
 
 demo-models: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[train]'

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ from ecurie.settings import Settings
 from ecurie.shares import Machine, share_out
 
 if TYPE_CHECKING:
+    from ecurie.access.keys import KeyStore
     from ecurie.catalog.downloads.downloader import Downloader
     from ecurie.engine.devices import Compute
     from ecurie.engine.engine import Engine
@@ -108,6 +111,26 @@ def make_store(settings: Settings) -> JobStore:
 
     make_data_dir(settings)
     return JobStore(settings.store_url)
+
+
+@contextmanager
+def open_keys(settings: Settings) -> Iterator[KeyStore]:
+    """Those of the job database, also while a server uses it."""
+    from ecurie.access.keys import KeyStore
+    from ecurie.jobs.database import open_database
+
+    make_data_dir(settings)
+    database = open_database(settings.store_url)
+    try:
+        yield KeyStore(database)
+    finally:
+        database.dispose()
+
+
+def any_key(settings: Settings) -> bool:
+    """Whether somebody has an API key of the table."""
+    with open_keys(settings) as keys:
+        return keys.any_usable()
 
 
 def make_doorbell(settings: Settings) -> Doorbell:

@@ -21,10 +21,12 @@ EcurieError
 │   ├── ManifestInvalid          an image or manifest that cannot be replayed (422)
 │   ├── JobFinished              too late to cancel (409)
 │   ├── JobStarted               too late to change its place in the queue (409)
+│   ├── UnknownKey               no API key has this id (404)
 │   ├── Unauthorized             no or wrong API key (401)
-│   └── Forbidden                wrong Host or Origin (403)
+│   └── Forbidden                wrong Host or Origin, or not for this key (403)
 ├── ServiceError                 the service cannot do it now
 │   ├── QueueFull                (429)
+│   ├── LimitReached             a limit of the API key, or too many wrong keys (429)
 │   ├── StorageFull              no room on the disk (507)
 │   ├── StoreUnavailable         the job database does not answer (503)
 │   ├── StorageUnavailable       the object store of images cannot be used now (503)
@@ -160,6 +162,10 @@ class JobStarted(RequestError):
     code, status, title = "job-started", 409, "The job has already started"
 
 
+class UnknownKey(RequestError):
+    code, status, title = "unknown-key", 404, "Unknown API key"
+
+
 class Unauthorized(RequestError):
     code, status, title = "unauthorized", 401, "An API key is needed"
 
@@ -169,11 +175,23 @@ class Forbidden(RequestError):
 
 
 class ServiceError(EcurieError):
+    """`retry_after`: seconds until it is worth asking again, where that is known."""
+
     status = 503
+    retry_after: float | None = None
 
 
 class QueueFull(ServiceError):
     code, status, title = "queue-full", 429, "The queue is full"
+    retry_after = 10
+
+
+class LimitReached(ServiceError):
+    code, status, title = "limit-reached", 429, "A limit is reached"
+
+    def __init__(self, message: str, *, retry_after: int, remedy: str | None = None):
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class StorageFull(ServiceError):
@@ -182,6 +200,7 @@ class StorageFull(ServiceError):
 
 class StoreUnavailable(ServiceError):
     code, status, title = "store-unavailable", 503, "The job store does not answer"
+    retry_after = 10
 
 
 class StorageUnavailable(ServiceError):
@@ -258,7 +277,8 @@ class GenerationFailed(JobError):
 
 def error_called(code: str, message: str, remedy: str | None) -> EcurieError:
     """The error that was stored as its code, message and remedy; GenerationFailed for an unknown code."""
-    known = {kind.code: kind for kind in _kinds(EcurieError)}
+    # Not those of the Python client, which have the same codes.
+    known = {kind.code: kind for kind in _kinds(EcurieError) if kind.__module__ == __name__}
     return known.get(code, GenerationFailed)(message, remedy=remedy)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ecurie.domain import Caller, Role
+from ecurie.domain import LOCAL, Caller
 from ecurie.images.small import RecentlySmall, Side, small_file
 from ecurie.images.storage import Stored
 from ecurie.jobs.gallery import MadeImage, Place, Wanted
@@ -19,7 +19,7 @@ class FinishedImages:
 
     def page(self, wanted: Wanted, before: Place | None, limit: int, caller: Caller) -> list[MadeImage]:
         """The newest first, of those that the caller may see and whose files are there."""
-        owner = None if caller.role is Role.ADMIN else caller.owner
+        owner = None if caller.is_admin else caller.owner
         return self._service.store.gallery.page(replace(wanted, owner=owner), before, limit)
 
     def thumbnail(self, stored: Stored, side: Side) -> bytes:
@@ -27,7 +27,11 @@ class FinishedImages:
         name = f"{stored.name} {stored.state} {side}"
         found = self._recent.get(name)
         if found is None:
-            found = small_file(self._service.read_output(stored.name), side)
+            try:
+                content = self._service.outputs.read(stored.name)
+            except FileNotFoundError:
+                raise self._service.no_output(stored.name, LOCAL) from None
+            found = small_file(content, side)
             self._recent.keep(name, found)
         return found
 
@@ -37,11 +41,8 @@ class FinishedImages:
         Raises UnknownOutput, also for one that is not the caller's.
         """
         made = self._service.made_image(filename)
-        if made is None or made.deleted:
-            # Its job was forgotten: then it is nobody's.
-            self._service.output(filename)
-        if not caller.may_use("" if made is None else made.job.owner):
-            raise self._service.no_output(filename)
+        if made is None or made.deleted or not caller.may_use(made.job.owner):
+            # One whose job was forgotten is known by its file alone.
+            self._service.output(filename, caller)
         self._service.outputs.remove(filename)
-        if made is not None:
-            self._service.store.gallery.delete(made)
+        self._service.store.gallery.forget(filename, made)

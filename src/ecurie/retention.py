@@ -67,7 +67,8 @@ class Retention:
         if self._keep.outputs:
             self._remove_outputs(now - self._keep.outputs * DAY)
         if self._keep.jobs:
-            self._remove_jobs(now - self._keep.jobs * DAY)
+            # What keys may ask for in a day is counted from their jobs.
+            self._remove_jobs(now - max(self._keep.jobs, 1) * DAY)
         if self._keep.uploads:
             self._remove_uploads(self._keep.uploads)
 
@@ -76,7 +77,7 @@ class Retention:
             for names in found.values():
                 for name in names:
                     self._remove_output(name)
-            self._ended.images_removed(list(found))
+            self._ended.images_removed(found)
             log.info("images of %d jobs removed", len(found))
             self._stopping.wait(PAUSE_SECONDS)
 

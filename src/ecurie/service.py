@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from ecurie.access.limits import Quotas
+from ecurie.access.pictures import CallersPictures
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import Caller, GenerationRequest, Job, JobState, PictureUse, Priority, Role
-from ecurie.errors import UnknownJob, UnknownOutput
+from ecurie.domain import LOCAL, Caller, GenerationRequest, Job, JobState, PictureUse, Priority
+from ecurie.errors import Forbidden, UnknownJob, UnknownOutput
 from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
@@ -23,6 +25,7 @@ from ecurie.images.thumbnails import thumbnail_of
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.doorbell import Doorbell, Ring
 from ecurie.jobs.gallery import MadeImage
+from ecurie.jobs.owners import Owners
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
 from ecurie.jobs.workers import WorkerRow
@@ -58,67 +61,90 @@ class Service:
         pictures: Pictures,
         default_reference: Callable[[], PictureUse] | None = None,
     ):
-        self.catalog, self.store, self.pictures = catalog, store, pictures
-        self.picture_source = PictureSource(
-            partial(settle_picture, pictures=pictures), default_reference, pictures.content
-        )
+        self.catalog, self.store = catalog, store
+        self._pictures, self._default_reference = pictures, default_reference
         self._doorbell = doorbell
         self.outputs, self._limits = outputs, limits
+        self._owners, self._quotas = Owners(store.database), Quotas(store.database)
+
+    def pictures(self, caller: Caller) -> CallersPictures:
+        """Those that it may use."""
+        return CallersPictures(self._pictures, self._owners, caller)
+
+    def picture_source(self, caller: Caller) -> PictureSource:
+        """Where the pictures of its requests are found; the server's own reference is everybody's."""
+        pictures, own = self.pictures(caller), self._default_reference
+
+        def reference() -> PictureUse:
+            assert own is not None
+            use = own()
+            pictures.share(use.id)
+            return use
+
+        find = partial(settle_picture, pictures=pictures)
+        return PictureSource(find, None if own is None else reference, pictures.content)
 
     def submit(self, body: GenerateBody, caller: Caller) -> Job:
         """Check everything that can be checked without the model in memory, then queue the job durably.
 
         A job that needs files which its worker must download is checked by what the catalogue says.
 
-        The queue is fair among owners. Raises RequestError, QueueFull or StorageFull.
+        The queue is fair among owners. Raises RequestError, QueueFull, LimitReached or StorageFull.
         """
-        return self._queue(self.resolve(body), Priority.named(body.priority), caller)
+        return self._queue(self.resolve(body, caller), Priority.named(body.priority), caller)
 
     def replay(self, content: bytes, caller: Caller) -> Job:
         """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
         or the JSON of a manifest.
 
-        Raises RequestError, QueueFull or StorageFull.
+        Raises RequestError, QueueFull, LimitReached or StorageFull.
         """
-        manifest = manifest_in(content)
-        original = self.pictures.add(content, "image").use if is_image(content) else None
-        find = partial(find_picture, pictures=self.pictures)
-        request = replay(
-            manifest, original, self.catalog, find, self._limits.max_pixels, self.pictures.content
-        )
+        manifest, pictures = manifest_in(content), self.pictures(caller)
+        original = pictures.add(content, "image").use if is_image(content) else None
+        find = partial(find_picture, pictures=pictures)
+        request = replay(manifest, original, self.catalog, find, self._limits.max_pixels, pictures.content)
         return self._queue(request, Priority.NORMAL, caller)
 
     def _queue(self, request: GenerationRequest, priority: Priority, caller: Caller) -> Job:
-        job = self.store.add(
-            request,
-            priority=priority,
-            stack=stack_of(request),
-            max_queue=self._limits.max_queue,
-            owner=caller.owner,
-        )
+        _check_priority(priority, caller)
+        with self._quotas.room_for(caller, 1, request.finished_pixels):
+            job = self.store.add(
+                request,
+                priority=priority,
+                stack=stack_of(request),
+                max_queue=self._limits.max_queue,
+                owner=caller.owner,
+            )
         self._doorbell.ring([Ring(job.id, request.model)])
         return job
 
-    def resolve(self, body: GenerateBody) -> GenerationRequest:
+    def resolve(self, body: GenerateBody, caller: Caller) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
-        return resolve_or_defer(body, self.catalog, self._limits.max_pixels, self.picture_source)
+        source = self.picture_source(caller)
+        return resolve_or_defer(body, self.catalog, self._limits.max_pixels, source)
 
-    def preview(self, body: GenerateBody) -> Preview:
+    def preview(self, body: GenerateBody, caller: Caller) -> Preview:
         """What the prompts of a request become. Raises RequestError."""
-        return preview_of(resolve(body, self.catalog, self._limits.max_pixels, self.picture_source))
+        source = self.picture_source(caller)
+        return preview_of(resolve(body, self.catalog, self._limits.max_pixels, source))
 
-    def recall(self, content: bytes) -> Recalled:
+    def recall(self, content: bytes, caller: Caller) -> Recalled:
         """What an image tells of how it was made, as a request that can be sent here; nothing is queued.
 
         Raises BodyTooLarge, or InvalidRequest for what is no image.
         """
-        self.pictures.refuse_large(len(content), "image")
-        return recall(read_text(content), self.catalog, self.picture_source.find)
+        self._pictures.refuse_large(len(content), "image")
+        return recall(read_text(content), self.catalog, self.picture_source(caller).find)
 
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, caller: Caller) -> None:
-        """Queue the cells of a sweep, all or none. Raises QueueFull or StorageFull."""
-        limit = self._limits.max_queue
-        ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
+        """Queue the cells of a sweep, all or none.
+
+        Raises Forbidden, QueueFull, LimitReached or StorageFull.
+        """
+        _check_priority(priority, caller)
+        limit, pixels = self._limits.max_queue, sum(one.request.finished_pixels for one in new)
+        with self._quotas.room_for(caller, len(new), pixels):
+            ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
         self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
 
     def job(self, job_id: str, caller: Caller) -> Job:
@@ -130,8 +156,7 @@ class Service:
 
     def jobs(self, limit: int, state: JobState | None, caller: Caller) -> list[Job]:
         """The newest that the caller may see."""
-        everybody = caller.role is Role.ADMIN
-        return self.store.latest(limit, state, None if everybody else caller.owner)
+        return self.store.latest(limit, state, None if caller.is_admin else caller.owner)
 
     def changed_of(self, known: Sequence[Job]) -> list[Job]:
         """Those of these jobs that changed, as they are now."""
@@ -143,8 +168,9 @@ class Service:
         return self.store.cancel(job_id)
 
     def set_priority(self, job_id: str, priority: Priority, caller: Caller) -> Job:
-        """Of a queued job. Raises UnknownJob, JobStarted or JobFinished."""
+        """Of a queued job. Raises Forbidden, UnknownJob, JobStarted or JobFinished."""
         self.job(job_id, caller)
+        _check_priority(priority, caller)
         return self.store.set_priority(job_id, priority)
 
     def workers(self) -> list[WorkerRow]:
@@ -167,11 +193,14 @@ class Service:
 
     def remove_old_pictures(self, days: float) -> None:
         """Those that nobody sent or used for so long (0: never) and that no job waits for."""
-        old = set(self.pictures.older_than(days)) if days else set()
+        pictures = self._pictures
+        old = set(pictures.older_than(days)) if days else set()
         if old:
             needed = {use.id for request in self.store.unfinished() for use in request.pictures}
             # Those used since the first look count as used: their jobs may be too new to be seen.
-            self.pictures.remove_all((old - needed).intersection(self.pictures.older_than(days)))
+            unused = (old - needed).intersection(pictures.older_than(days))
+            pictures.remove_all(unused)
+            self._owners.forget_uploads(unused)
 
     def manifests(self, job_id: str, caller: Caller) -> list[Manifest]:
         """Of the images of a job, also where they are not told in the images. Raises UnknownJob."""
@@ -181,30 +210,40 @@ class Service:
         setup = job.result.setup
         return [manifest_of(job.request, index, setup) for index in range(len(job.result.images))]
 
-    def output(self, filename: str) -> Stored:
+    def output(self, filename: str, caller: Caller) -> Stored:
         """The file of a finished image.
 
-        Raises UnknownOutput for anything else, links included, or StorageUnavailable.
+        Raises UnknownOutput for anything else, links and others' images included, or StorageUnavailable.
         """
-        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
-        found = self.outputs.find(filename) if usable else None
-        if found is None:
-            raise self.no_output(filename)
+        found = self._stored(filename)
+        if found is None or not (caller.is_admin or self._owners.of_output(filename) == caller.owner):
+            raise self.no_output(filename, caller)
         return found
+
+    def linked_output(self, filename: str) -> Stored:
+        """The same for who has a signed link to it, whosever it is."""
+        found = self._stored(filename)
+        if found is None:
+            raise self.no_output(filename, LOCAL)
+        return found
+
+    def _stored(self, filename: str) -> Stored | None:
+        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
+        return self.outputs.find(filename) if usable else None
 
     def made_image(self, filename: str) -> MadeImage | None:
         """The image and its job, if that is known still; its file may be gone."""
         sent_at = time_in(filename)
         return None if sent_at is None else self.store.gallery.find(filename, sent_at)
 
-    def read_output(self, filename: str) -> bytes:
+    def read_output(self, filename: str, caller: Caller) -> bytes:
         """Its content. Raises what `output` raises."""
-        return self.outputs.read(self.output(filename).name)
+        return self.outputs.read(self.output(filename, caller).name)
 
-    def no_output(self, filename: str) -> UnknownOutput:
-        """The error that says that it is not there, and why if that is known."""
+    def no_output(self, filename: str, caller: Caller) -> UnknownOutput:
+        """The error that says that it is not there, and why if that is known and the caller's business."""
         made = self.made_image(filename)
-        if made is not None and made.deleted:
+        if made is not None and made.deleted and caller.may_use(made.job.owner):
             return UnknownOutput(f"the output '{filename}' was deleted", remedy=MADE_AGAIN)
         days, asked = self._limits.keep_outputs_days, time_in(filename)
         if days and asked is not None and datetime.now(UTC) - asked > timedelta(days=days):
@@ -213,3 +252,13 @@ class Service:
                 remedy=MADE_AGAIN,
             )
         return UnknownOutput(f"there is no output '{filename[:100]}'")
+
+
+def _check_priority(priority: Priority, caller: Caller) -> None:
+    """Interactive jobs go before everybody's. Raises Forbidden."""
+    if priority is Priority.INTERACTIVE and not caller.is_admin:
+        raise Forbidden(
+            "priority 'interactive' goes before everybody's jobs, and is for admins",
+            field="priority",
+            remedy="use 'normal': the queue is fair among keys",
+        )

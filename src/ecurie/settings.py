@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -86,9 +86,22 @@ class Settings(BaseSettings):
     workers: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = Field(
         "auto", description="Processes that make images; auto: one for each CUDA device, else one."
     )
-    api_key: SecretStr | None = Field(None, description="Bearer key that every request must carry.")
+    api_key: SecretStr | None = Field(
+        None, description="An admin's API key of your own choice, beside those of `ecurie keys`."
+    )
     allowed_hosts: Names = Field((), description="Host names to accept besides loopback ones.")
     allowed_origins: Names = Field((), description="Web origins that may send requests.")
+    trusted_proxies: Names = Field(
+        (), description="Addresses or networks of proxies whose X-Forwarded-For is believed."
+    )
+    wrong_keys_per_minute: int = Field(
+        10, ge=1, description="Wrong API keys from one address before more are refused."
+    )
+    image_link_seconds: int = Field(
+        3600,
+        ge=60,
+        description="How long the address of an image holds without a key, where keys are needed.",
+    )
     max_queue: int = Field(1000, ge=1, description="Queued jobs before new ones are refused.")
     max_pixels: int = Field(2048 * 2048, ge=64, description="Largest width x height of an image.")
     max_body_bytes: int = Field(1_000_000, ge=1000, description="Largest request body.")
@@ -116,7 +129,10 @@ class Settings(BaseSettings):
         0, ge=0, description="Images are removed so long after their job's end; 0: never."
     )
     keep_jobs_days: float = Field(
-        0, ge=0, description="Jobs are forgotten so long after their end, if their images may be; 0: never."
+        0,
+        ge=0,
+        description="Jobs are forgotten so long after their end (a day at least), if their images may be; "
+        "0: never.",
     )
     max_attempts: int = Field(3, ge=1, description="Runs of a job whose worker keeps dying.")
     lease_seconds: float = Field(30, gt=0, description="A silent worker loses its job after this time.")
@@ -194,6 +210,16 @@ class Settings(BaseSettings):
             raise ValueError("is empty, which would leave the server open")
         return key
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"is no address or network: {error}") from error
+        return proxies
+
     @field_validator("broker_url")
     @classmethod
     def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
@@ -250,13 +276,22 @@ class Settings(BaseSettings):
     def on_loopback(self) -> bool:
         return is_loopback(self.host)
 
-    def check_bind(self) -> None:
-        """Raise UnsafeBind when others could reach the server without a key."""
-        if not self.on_loopback and self.api_key is None:
-            raise UnsafeBind(
-                f"listening on {self.host} would let everyone on the network use this server",
-                remedy="set ECURIE_API_KEY to a secret of your choice, or keep --host 127.0.0.1",
-            )
+    @property
+    def in_reach(self) -> bool:
+        """Whether others than this machine's users reach the server, by themselves or through a proxy."""
+        return not self.on_loopback or bool(self.trusted_proxies)
+
+    def check_bind(self, any_key: Callable[[], bool]) -> None:
+        """Raise UnsafeBind when others could reach the server and there is no key; `any_key`: whether the
+        table has one."""
+        if not self.in_reach or self.api_key is not None or any_key():
+            return
+        where = f"listening on {self.host}" if not self.on_loopback else "a proxy before this server"
+        raise UnsafeBind(
+            f"{where} would let everyone on the network use this server",
+            remedy="make a key with `ecurie keys create --role admin --name NAME`, or set ECURIE_API_KEY to "
+            "a secret of your choice, or keep to this machine (--host 127.0.0.1, no trusted proxies)",
+        )
 
     def check_reach(self) -> None:
         """Raise SettingsError when workers of other machines could not use the job table.

@@ -63,10 +63,10 @@ class Sweeps:
     def submit(self, body: SweepBody, caller: Caller) -> Sweep:
         """Check every cell, then queue them all, or none.
 
-        Raises RequestError naming the first cell that cannot be made, QueueFull or StorageFull.
+        Raises RequestError naming the first cell that cannot be made, QueueFull, LimitReached or StorageFull.
         """
-        settled = with_kept_pictures(with_seed(body), self._service.picture_source.find)
-        resolved = [(cell, self._resolve(cell)) for cell in cells(settled)]
+        settled = with_kept_pictures(with_seed(body), self._service.picture_source(caller).find)
+        resolved = [(cell, self._resolve(cell, caller)) for cell in cells(settled)]
         stored = self._store.add(settled.model_dump_json(exclude_unset=True))
         new = [New(found, stack_of(found), cell.number) for cell, found in switching_least(resolved)]
         try:
@@ -76,9 +76,9 @@ class Sweeps:
             raise
         return self._whole(stored)
 
-    def _resolve(self, cell: Cell) -> GenerationRequest:
+    def _resolve(self, cell: Cell, caller: Caller) -> GenerationRequest:
         try:
-            return self._service.resolve(cell.body)
+            return self._service.resolve(cell.body, caller)
         except RequestError as error:
             error.args = (f"the cell {cell.label}: {error}",)
             raise
@@ -86,7 +86,7 @@ class Sweeps:
     def get(self, sweep_id: str, caller: Caller) -> Sweep:
         """Raises UnknownSweep, also for one that is not the caller's."""
         sweep = self._whole(self._store.get(sweep_id))
-        if not all(caller.may_use(job.owner) for job in sweep.jobs):
+        if not sweep.jobs or not all(caller.may_use(job.owner) for job in sweep.jobs):
             raise UnknownSweep(f"there is no sweep '{sweep_id}'")
         return sweep
 

@@ -26,6 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "demo
 # Training takes hours; its command is run with few steps by another test. What serves needs a broker.
 ELSEWHERE = {
     "make demo-models": "tests/unit/test_demo.py",
+    "make clients-table": "tests/unit/test_clients_table.py",
     ".venv/bin/ecurie serve --demo": "tests/e2e/test_cluster.py",
     ".venv/bin/ecurie worker --demo": "tests/e2e/test_cluster.py",
     ".venv/bin/ecurie worker --demo --models sdxl-base,pony-xl-v6 --name gpu-1": "tests/e2e/test_cluster.py",
@@ -157,7 +158,8 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, server: Server) ->
 def with_url(text: str, url: str) -> str:
     """The page's clients ask the server where it is by default; this one is elsewhere."""
     placed = re.sub(r"\b((?:Async)?Client)\((?!\))", rf'\1("{url}", ', text)
-    return re.sub(r"\b((?:Async)?Client)\(\)", rf'\1("{url}")', placed)
+    placed = re.sub(r"\b((?:Async)?Client)\(\)", rf'\1("{url}")', placed)
+    return placed.replace("http://localhost:8009", url)
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("json"))

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sql
 
 from ecurie.catalog.catalog import BUILTIN, Catalog
-from ecurie.domain import ImageFile, JobFailure, JobState
+from ecurie.domain import LOCAL, ImageFile, JobFailure, JobState
 from ecurie.errors import UnknownJob, UnknownOutput, UnknownSweep
 from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures
@@ -87,9 +87,9 @@ def test_old_images_go_and_their_jobs_stay(service: Service, store: JobStore, ou
     ((job_id, filename),) = old.items()
     assert store.get(job_id).result is not None
     with pytest.raises(UnknownOutput, match="was removed: images are kept for 2 days"):
-        service.output(filename)
+        service.output(filename, LOCAL)
     with pytest.raises(UnknownOutput, match="there is no output"):
-        service.output(name(99, days=1))
+        service.output(name(99, days=1), LOCAL)
 
 
 def test_old_jobs_go_and_images_that_are_kept_for_ever_stay(
@@ -104,6 +104,14 @@ def test_old_jobs_go_and_images_that_are_kept_for_ever_stay(
             store.get(job_id)
     assert {job.id for job in store.latest(500, None)} == {*young, waiting}
     assert len(list(outputs.iterdir())) == len(old) + len(young)
+
+
+def test_jobs_of_the_last_day_stay_since_limits_count_them(
+    service: Service, store: JobStore, outputs: Path
+) -> None:
+    made = ended(store, outputs, days=0.5)
+    retention(service, jobs=0.1).apply(NOW)
+    assert [job.id for job in store.latest(10, None)] == list(made)
 
 
 def test_a_job_is_known_as_long_as_its_images_are_kept(

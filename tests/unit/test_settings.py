@@ -99,13 +99,28 @@ def test_a_wrong_line_of_the_file_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_a_public_address_without_a_key_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(UnsafeBind, match="everyone"):
-        load_settings(data_dir=tmp_path, host=host).check_bind()
-    load_settings(data_dir=tmp_path, host=host, api_key="secret").check_bind()
+        load_settings(data_dir=tmp_path, host=host).check_bind(lambda: False)
+    load_settings(data_dir=tmp_path, host=host, api_key="secret").check_bind(lambda: False)
+    load_settings(data_dir=tmp_path, host=host).check_bind(lambda: True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
 def test_loopback_needs_no_key(tmp_path: Path, host: str) -> None:
-    load_settings(data_dir=tmp_path, host=host).check_bind()
+    load_settings(data_dir=tmp_path, host=host).check_bind(lambda: False)
+
+
+def test_a_proxy_before_a_server_without_a_key_is_refused(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, trusted_proxies=["127.0.0.1"])
+    assert settings.in_reach
+    with pytest.raises(UnsafeBind, match="a proxy"):
+        settings.check_bind(lambda: False)
+    settings.check_bind(lambda: True)
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.test", "10.0.0.1/8", "10.0.0.0/33"])
+def test_proxies_are_addresses_or_networks(tmp_path: Path, proxy: str) -> None:
+    with pytest.raises(SettingsError, match="no address or network"):
+        load_settings(data_dir=tmp_path, trusted_proxies=["10.0.0.0/8,::1", proxy])
 
 
 def test_a_child_process_sees_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

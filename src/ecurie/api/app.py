@@ -8,15 +8,22 @@ from collections.abc import Callable, Iterable
 from fastapi import FastAPI
 
 import ecurie
+from ecurie.access.keys import KeyStore
+from ecurie.access.limits import Rates
+from ecurie.access.ring import KeyRing
+from ecurie.access.signing import Signer, signing_secret
 from ecurie.api import page
 from ecurie.api.a1111 import errors as a1111_errors
 from ecurie.api.a1111 import list_routes as a1111_lists
 from ecurie.api.a1111 import routes as a1111
 from ecurie.api.a1111.running import Running
+from ecurie.api.admission import Admission
 from ecurie.api.errors import ERROR_RESPONSES, SHAPES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
-from ecurie.api.routes import catalogue, gallery, generate, jobs, pictures, prompt, replay, system
+from ecurie.api.openai import errors as openai_errors
+from ecurie.api.openai import routes as openai
+from ecurie.api.routes import catalogue, gallery, generate, jobs, keys, pictures, prompt, replay, system
 from ecurie.api.routes import sweeps as sweep_routes
 from ecurie.finished import FinishedImages
 from ecurie.jobs.client_options import ClientOptions
@@ -35,7 +42,14 @@ def create_app(
     api_key: str | None,
     max_body_bytes: int,
     max_upload_bytes: int,
+    key_always: bool = False,
+    wrong_keys_per_minute: int = 10,
+    image_link_seconds: int = 3600,
 ) -> FastAPI:
+    """`api_key` is the server's own, an admin's; `key_always`: also where no key is known, one is needed.
+
+    Raises StoreUnavailable.
+    """
     app = FastAPI(
         title="Écurie",
         version=ecurie.__version__,
@@ -48,21 +62,38 @@ def create_app(
     app.state.service, app.state.sweeps = service, Sweeps(service)
     app.state.finished = FinishedImages(service)
     app.state.following = Following(service.changed_of)
+    database = service.store.database
+    app.state.keys = KeyStore(database)
+    app.state.ring = KeyRing(app.state.keys, api_key, always=key_always)
+    app.state.signer = Signer(signing_secret(database), image_link_seconds)
     app.state.stopping = stopping
     app.state.forecasts = forecasts
     app.state.client_options, app.state.running = ClientOptions(service.store.database), Running()
     app.state.app_id = secrets.randbits(53)
+    SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
-    for routes in (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system, page):
+    for routes in (
+        generate,
+        jobs,
+        gallery,
+        pictures,
+        replay,
+        sweep_routes,
+        catalogue,
+        prompt,
+        system,
+        keys,
+        page,
+    ):
         app.include_router(routes.router)
-    for routes in (a1111, a1111_lists):
+    for routes in (a1111, a1111_lists, openai):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
-        api_key=api_key,
+        admission=Admission(app.state.ring, Rates(wrong_keys_per_minute), app.state.signer),
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
     )

@@ -6,8 +6,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ecurie.api.admission import Admitted
 from ecurie.api.following import Following
+from ecurie.api.links import Links
 from ecurie.domain import Caller
+from ecurie.errors import Forbidden
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
 
@@ -28,13 +31,35 @@ async def get_following(request: Request) -> Following:
     return following
 
 
-async def get_caller(request: Request) -> Caller:
-    """Whom the guard has let in."""
-    caller: Caller = request.state.caller
-    return caller
+async def get_admitted(request: Request) -> Admitted:
+    """Whom the guard has let in, and how."""
+    admitted: Admitted = request.state.admitted
+    return admitted
+
+
+AdmittedDep = Annotated[Admitted, Depends(get_admitted)]
+
+
+async def get_caller(admitted: AdmittedDep) -> Caller:
+    return admitted.caller
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+async def get_admin(caller: CallerDep) -> Caller:
+    """For routes that are admins' only. Raises Forbidden."""
+    if not caller.is_admin:
+        raise Forbidden("this needs an admin's API key")
+    return caller
+
+
+async def get_links(request: Request, admitted: AdmittedDep) -> Links:
+    return Links(request.app.state.signer if admitted.keyed else None)
+
+
+AdminDep = Annotated[Caller, Depends(get_admin)]
+LinksDep = Annotated[Links, Depends(get_links)]
 FollowingDep = Annotated[Following, Depends(get_following)]
 ServiceDep = Annotated[Service, Depends(get_service)]
 ForecastsDep = Annotated[Forecasts, Depends(get_forecasts)]

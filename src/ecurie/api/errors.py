@@ -7,7 +7,8 @@ interface read it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -16,7 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, QueueFull, StoreUnavailable
+from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +39,16 @@ class ProblemResponse(JSONResponse):
 
 
 Shape = Callable[[Problem], JSONResponse]
+PLACES = (("body",), ("query",), ("path",), ("header",))
+"""Where FastAPI says that a field was."""
 SHAPES: dict[str, Shape] = {}
 """By the beginning of the path."""
+BASIC_PATHS = ("/sdapi/", "/internal/", "/app_id")
+"""Whose clients log in as to AUTOMATIC1111, with HTTP Basic."""
 
 
-def answer_to(error: EcurieError, path: str) -> Response:
-    """What a client of this path gets."""
-    told = Problem(
+def problem_of(error: EcurieError) -> Problem:
+    return Problem(
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
@@ -53,9 +57,17 @@ def answer_to(error: EcurieError, path: str) -> Response:
         field=getattr(error, "field", None),
         remedy=error.remedy,
     )
-    headers = {"Retry-After": "10"} if isinstance(error, (QueueFull, StoreUnavailable)) else {}
+
+
+def answer_to(error: EcurieError, path: str) -> Response:
+    """What a client of this path gets."""
+    told = problem_of(error)
+    headers = {}
+    if isinstance(error, ServiceError) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        basic = path.startswith(BASIC_PATHS)
+        headers["WWW-Authenticate"] = 'Basic realm="Ecurie", charset="UTF-8"' if basic else "Bearer"
     return _shaped(told, path, headers)
 
 
@@ -70,14 +82,14 @@ def _document(told: Problem) -> JSONResponse:
     return ProblemResponse(told.model_dump(exclude_none=True), told.status)
 
 
-def from_validation(errors: list[dict[str, Any]]) -> EcurieError:
+def from_validation(errors: Sequence[Any]) -> EcurieError:
     """The first mistake, named by its field; the rest counted."""
     first = errors[0]
     if first["type"] == "json_invalid":
         place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
         return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    name = ".".join(where) or "body"
+    where = first["loc"][1:] if first["loc"][:1] in PLACES else first["loc"]
+    name = ".".join(map(str, where)) or "body"
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
     given = first.get("input")
     if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
@@ -99,7 +111,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return answer_to(from_validation(list(error.errors())), request.scope["path"])
+        return answer_to(from_validation(error.errors()), request.scope["path"])
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
@@ -123,12 +135,13 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
     for status, description in {
         400: "The body is not JSON",
-        403: "Wrong Host or Origin",
+        401: "An API key is needed",
+        403: "Wrong Host or Origin, or not for this API key",
         404: "Unknown model, adapter, job, output or picture",
         409: "The weights are missing, or the job has ended",
         413: "The body is too large",
         422: "A field is wrong",
-        429: "The queue is full",
+        429: "The queue is full, or a limit of the API key is reached",
         507: "No room on the disk",
     }.items()
 }

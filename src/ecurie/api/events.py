@@ -10,6 +10,7 @@ from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
 from ecurie.api import schemas
+from ecurie.api.links import Links
 from ecurie.domain import Job, JobState, Preview, Progress
 from ecurie.jobs.forecasts import FRESH_SECONDS, Forecasts
 
@@ -17,8 +18,8 @@ from ecurie.jobs.forecasts import FRESH_SECONDS, Forecasts
 class JobEvents:
     """For one listener: it remembers what was told."""
 
-    def __init__(self, forecasts: Forecasts):
-        self._forecasts = forecasts
+    def __init__(self, forecasts: Forecasts, links: Links):
+        self._forecasts, self._links = forecasts, links
         self._state: JobState | None = None
         self._progress: Progress | None = None
         self._preview: Preview | None = None
@@ -31,7 +32,7 @@ class JobEvents:
         if job.state is not self._state:
             self._state = job.state
             times = await run_in_threadpool(self._forecasts.of, job)
-            told.append(_event("state", schemas.job_out(job, times)))
+            told.append(_event("state", schemas.job_out(job, self._links, times)))
         if job.state.ended:
             return told
         if job.state is JobState.QUEUED:

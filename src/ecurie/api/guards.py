@@ -6,24 +6,26 @@ must be one of ours and an Origin, when a browser sends one, too.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecurie.api.admission import Admission, Admitted
 from ecurie.api.errors import answer_to
-from ecurie.domain import LOCAL
-from ecurie.errors import BodyTooLarge, EcurieError, Forbidden, Unauthorized
+from ecurie.domain import NOBODY
+from ecurie.errors import BodyTooLarge, EcurieError, Forbidden
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
+"""That need no key: they tell nothing, and who is asked for a key must be able to say so."""
 PAGE_FILES = "/web/"
 """The page asks for the key, so it is open itself."""
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"}
+    | {"/v1/images/edits", "/v1/images/generations"}
     | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
     | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}
 )
@@ -40,14 +42,14 @@ class Guard:
         *,
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str],
-        api_key: str | None,
+        admission: Admission,
         max_body_bytes: int,
         max_upload_bytes: int,
     ):
         self._app = app
         self._hosts = LOOPBACK_HOSTS | {host.casefold() for host in allowed_hosts}
         self._origins = frozenset(allowed_origins)
-        self._api_key, self._max_body = api_key, max_body_bytes
+        self._admission, self._max_body = admission, max_body_bytes
         self._max_with_pictures = max_body_bytes + int(PICTURES_IN_BASE64 * max_upload_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,8 +60,9 @@ class Guard:
         try:
             self._check_host(headers)
             self._check_origin(headers)
+            admitted = Admitted(NOBODY, keyed=True)
             if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(PAGE_FILES):
-                self._check_key(headers)
+                admitted = await self._admission.admit(scope, headers)
             most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
             _check_length(headers, most)
             if "transfer-encoding" in headers:
@@ -67,7 +70,7 @@ class Guard:
         except EcurieError as error:
             await answer_to(error, scope["path"])(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = LOCAL
+        scope.setdefault("state", {})["admitted"] = admitted
         self._accept_plain_curl(scope, headers)
         await self._app(scope, receive, _with_safe_headers(send))
 
@@ -89,17 +92,6 @@ class Guard:
             f"web origin {origin[:100]!r} may not use this server",
             remedy="add it to ECURIE_ALLOWED_ORIGINS if it is yours",
         )
-
-    def _check_key(self, headers: Headers) -> None:
-        if self._api_key is None:
-            return
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.casefold() != "bearer" or not hmac.compare_digest(
-            given.encode("latin-1"), self._api_key.encode()
-        ):
-            raise Unauthorized(
-                "no valid API key was sent", remedy="send the header Authorization: Bearer KEY"
-            )
 
     def _accept_plain_curl(self, scope: Scope, headers: Headers) -> None:
         """`curl -d '{…}'` says it sends a form. No browser can send this without an Origin header."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecurie.api.output_urls import output_url, thumbnail_url
+from ecurie.api.links import Links
 from ecurie.api.replay_schemas import ReplayOut
 from ecurie.domain import ImageFile, Job, JobState, Preview, PriorityName, Progress
 from ecurie.images.uploads import Upload
@@ -91,6 +91,7 @@ class ResultOut(BaseModel):
 
 class JobOut(BaseModel):
     id: str
+    owner: str = Field(description="The id of the API key that sent it; '' where none was needed")
     status_url: str
     state: JobState
     created_at: datetime
@@ -126,10 +127,11 @@ class JobsOut(BaseModel):
     jobs: list[JobOut]
 
 
-def job_out(job: Job, times: Times = UNKNOWN) -> JobOut:
+def job_out(job: Job, links: Links, times: Times = UNKNOWN) -> JobOut:
     preview = job.progress.preview
     return JobOut(
         id=job.id,
+        owner=job.owner,
         status_url=f"/jobs/{job.id}",
         state=job.state,
         created_at=job.created_at,
@@ -143,7 +145,7 @@ def job_out(job: Job, times: Times = UNKNOWN) -> JobOut:
         preview=preview and preview_out(preview).image,
         progress=progress_out(job.progress),
         request=describe(job.request),
-        result=result_out(job),
+        result=result_out(job, links),
         error=failure_out(job),
     )
 
@@ -152,13 +154,13 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def result_out(job: Job) -> ResultOut | None:
+def result_out(job: Job, links: Links) -> ResultOut | None:
     if job.result is None:
         return None
     timings, setup = job.result.timings, job.result.setup
     queue = (job.started_at - job.created_at).total_seconds() if job.started_at else 0.0
     return ResultOut(
-        images=[image_out(job, image) for image in job.result.images],
+        images=[image_out(job, image, links) for image in job.result.images],
         prompt=job.request.final_prompt,
         report={
             "adapters": [asdict(report) for report in job.result.report.adapters],
@@ -187,16 +189,21 @@ def result_out(job: Job) -> ResultOut | None:
     )
 
 
-def image_out(job: Job, image: ImageFile) -> ImageOut:
+def image_out(job: Job, image: ImageFile, links: Links) -> ImageOut:
     return ImageOut(
-        url=output_url(image.filename),
-        thumbnail_url=thumbnail_url(image.filename),
+        url=links.image(image.filename),
+        thumbnail_url=links.thumbnail(image.filename),
         filename=image.filename,
         seed=image.seed,
         width=image.width,
         height=image.height,
-        metadata=describe(job.request) | {"seed": image.seed, "num_images": 1},
+        metadata=alone(job, image),
     )
+
+
+def alone(job: Job, image: ImageFile) -> dict[str, Any]:
+    """The request that makes this image alone."""
+    return describe(job.request) | {"seed": image.seed, "num_images": 1}
 
 
 class PictureOut(BaseModel):
@@ -302,6 +309,12 @@ def worker_out(worker: WorkerRow) -> dict[str, Any]:
         told[name] = datetime.fromtimestamp(told[name], UTC).isoformat(timespec="seconds")
     state = "idle" if worker.idle else "busy"
     return {**told.pop("memory"), **told, "state": state, "serves": rung_for}
+
+
+def worker_for_users(worker: WorkerRow) -> dict[str, Any]:
+    told = worker_out(worker)
+    models = [{"id": model["id"]} for model in told["models"]]
+    return {"state": told["state"], "device": told["device"], "serves": told["serves"], "models": models}
 
 
 class SystemOut(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ecurie.api.links import Links
 from ecurie.api.schemas import FailureOut, ImageOut, failure_out, image_out
 from ecurie.domain import Job, JobState
 from ecurie.requests.sweep import AxisBody
@@ -41,7 +42,7 @@ class SweepOut(BaseModel):
     cells: list[CellOut]
 
 
-def sweep_out(sweep: Sweep) -> SweepOut:
+def sweep_out(sweep: Sweep, links: Links) -> SweepOut:
     width = len(sweep.body.x.values)
     return SweepOut(
         id=sweep.id,
@@ -53,17 +54,19 @@ def sweep_out(sweep: Sweep) -> SweepOut:
         request=sweep.body.request.model_dump(mode="json", exclude_unset=True),
         x=sweep.body.x,
         y=sweep.body.y,
-        cells=[_cell_out(job, number % width, number // width) for number, job in enumerate(sweep.jobs)],
+        cells=[
+            _cell_out(job, number % width, number // width, links) for number, job in enumerate(sweep.jobs)
+        ],
     )
 
 
-def _cell_out(job: Job, x: int, y: int) -> CellOut:
+def _cell_out(job: Job, x: int, y: int, links: Links) -> CellOut:
     return CellOut(
         x=x,
         y=y,
         job_id=job.id,
         status_url=f"/jobs/{job.id}",
         state=job.state,
-        image=image_out(job, job.result.images[0]) if job.result else None,
+        image=image_out(job, job.result.images[0], links) if job.result else None,
         error=failure_out(job),
     )

@@ -15,6 +15,7 @@ from ecurie.cli import (
     generate,
     inspect,
     jobs,
+    keys,
     mcp,
     models,
     prompt,
@@ -45,6 +46,7 @@ app.command()(jobs.jobs)
 app.command()(watch.watch)
 app.command()(cancel.cancel)
 app.command()(worker.worker)
+app.add_typer(keys.keys, name="keys")
 app.command()(mcp.mcp)
 app.command()(models.models)
 app.command()(inspect.inspect)

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +38,15 @@ def serve(
     ] = None,
     allowed_origins: Annotated[
         list[str] | None, typer.Option(help="Web origins that may send requests; may be repeated.")
+    ] = None,
+    trusted_proxies: Annotated[
+        list[str] | None, typer.Option(help="Proxies whose X-Forwarded-For is believed; may be repeated.")
+    ] = None,
+    wrong_keys_per_minute: Annotated[
+        int | None, typer.Option(help="Wrong API keys from one address before more are refused.")
+    ] = None,
+    image_link_seconds: Annotated[
+        int | None, typer.Option(help="How long the address of an image holds without a key.")
     ] = None,
     max_queue: Annotated[int | None, typer.Option(help="Queued jobs before new ones are refused.")] = None,
     max_pixels: Annotated[int | None, typer.Option(help="Largest width x height of an image.")] = None,
@@ -101,12 +111,12 @@ def serve(
 ) -> None:
     """Serve the HTTP interface. Every setting but the secret ones (ECURIE_API_KEY…) is a flag."""
     flags_given = dict(locals())
-    from ecurie.bootstrap import configure_logging, make_data_dir
+    from ecurie.bootstrap import any_key, configure_logging, make_data_dir
     from ecurie.locks import ProcessLock
     from ecurie.settings import load_settings
 
     settings = load_settings(**flags_given)
-    settings.check_bind()
+    settings.check_bind(partial(any_key, settings))
     settings.check_reach()
     configure_logging(settings.log_level)
     make_data_dir(settings)
@@ -188,6 +198,9 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         else (settings.host, *settings.allowed_hosts),
         allowed_origins=settings.allowed_origins,
         api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+        key_always=settings.in_reach,
+        wrong_keys_per_minute=settings.wrong_keys_per_minute,
+        image_link_seconds=settings.image_link_seconds,
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
     )
@@ -199,13 +212,21 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
             supervisor.begin_stop()
             super().handle_exit(sig, frame)
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        # Uvicorn's default believes whoever is on this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+    )
     server = Server(config)
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     supervisor.start()
     retention.start()
-    print(_welcome(settings), file=sys.stderr, flush=True)
+    print(_welcome(settings, app.state.keys.any_usable()), file=sys.stderr, flush=True)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -221,10 +242,10 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         raise SettingsError("the worker cannot start with these settings", remedy="the log above says why")
 
 
-def _welcome(settings: Settings) -> str:
+def _welcome(settings: Settings, keyed: bool) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
-    key = "" if settings.api_key is None else ' -H "Authorization: Bearer $ECURIE_API_KEY"'
+    key = ' -H "Authorization: Bearer $ECURIE_API_KEY"' if keyed or settings.api_key else ""
     place = settings.outputs_place.removeprefix("file://")
     workers = "" if settings.broker_url is None else "\nWorkers are started by: ecurie worker"
     what = "the demo models" if settings.demo else f"the catalogue {settings.catalog_file}"

@@ -189,6 +189,7 @@ class FailureInfo(TypedDict):
 
 class JobInfo(TypedDict):
     id: str
+    owner: str
     status_url: str
     state: State
     created_at: str

@@ -1,6 +1,6 @@
 """The frozen types that flow through Écurie, from a checked request to its result."""
 
-from ecurie.domain.callers import LOCAL, Caller, Role
+from ecurie.domain.callers import LOCAL, NOBODY, UNLIMITED, Allowance, Caller, Role
 from ecurie.domain.jobs import (
     FINAL_STATES,
     HELD_STATES,
@@ -46,10 +46,13 @@ __all__ = [
     "FINAL_STATES",
     "HELD_STATES",
     "LOCAL",
+    "NOBODY",
     "SEED_LIMIT",
+    "UNLIMITED",
     "Acceleration",
     "AdapterReport",
     "AdapterUse",
+    "Allowance",
     "Caller",
     "Difference",
     "EmbeddingReport",

@@ -200,6 +200,12 @@ class GenerationRequest:
         return (self.width, self.height) if self.hires is None else (self.hires.width, self.hires.height)
 
     @property
+    def finished_pixels(self) -> int:
+        """Of all its images, as they come out."""
+        width, height = self.final_size
+        return self.num_images * width * height
+
+    @property
     def pictures(self) -> tuple[PictureUse, ...]:
         """All that it brings."""
         brought = (self.init.picture, self.init.mask) if self.init else ()

@@ -31,6 +31,14 @@ def mask_of(picture: Image.Image) -> Image.Image:
     return alpha if only_alpha else flat
 
 
+def mask_of_holes(picture: Image.Image) -> Image.Image:
+    """Mode L; white is drawn anew: where the picture is transparent. One that has no transparency at all is a
+    mask already."""
+    if not picture.has_transparency_data:
+        return mask_of(picture)
+    return ImageOps.invert(picture.convert("RGBA").getchannel("A"))
+
+
 def blurred(mask: Image.Image, radius: float) -> Image.Image:
     return mask.filter(ImageFilter.GaussianBlur(radius)) if radius else mask
 

@@ -48,7 +48,7 @@ class Pictures:
     """
 
     def __init__(self, uploads: Storage, outputs: Storage, limits: UploadLimits):
-        self.uploads, self._outputs, self.limits = uploads, outputs, limits
+        self.uploads, self.outputs, self.limits = uploads, outputs, limits
 
     def add(self, content: bytes, field: str) -> Upload:
         """Check a picture and keep it; the same one again is the same upload.
@@ -89,11 +89,11 @@ class Pictures:
 
     def add_output(self, filename: str, field: str) -> Upload:
         """A finished image, kept as a picture from now on. Raises UnknownPicture for what is none."""
-        found = self._outputs.find(filename)
+        found = self.outputs.find(filename)
         if found is None:
             raise UnknownPicture(f"{field}: there is no output '{filename}'", field=field)
         self.refuse_large(found.bytes, field)
-        return self.add(self._outputs.read(filename), field)
+        return self.add(self.outputs.read(filename), field)
 
     def content(self, use: PictureUse) -> bytes:
         """The file of a picture that is kept here; what an earlier release stored as its path is found by the
@@ -128,6 +128,10 @@ class Pictures:
                 name = f"{picture_id}.{image_format}"
                 if self.uploads.find(name) is not None:
                     return name
-        raise UnknownPicture(
+        raise self.unknown(picture_id, field)
+
+    @staticmethod
+    def unknown(picture_id: str, field: str | None) -> UnknownPicture:
+        return UnknownPicture(
             f"there is no picture '{picture_id[:100]}'", field=field, remedy="send it to POST /images"
         )

@@ -18,6 +18,7 @@ from ecurie.domain import HELD_STATES, GenerationRequest, Job, JobFailure, JobRe
 from ecurie.errors import JobCancelled, LeaseLost
 from ecurie.jobs.clock import database_time
 from ecurie.jobs.gallery import searched
+from ecurie.jobs.owners import own_outputs
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
 from ecurie.jobs.schedule import Held, Waiting, choose, foresee
@@ -117,6 +118,9 @@ class Claims:
 
     def succeed(self, claim: Claim, result: JobResult) -> None:
         """The commit of a job; may be repeated when its answer was lost. Raises LeaseLost."""
+        # First, so that no image of a job that has ended lacks its owner; each run has names of its own.
+        with self._database.connect() as connection:
+            own_outputs(connection, (image.filename for image in result.images), claim.job.owner)
         total = claim.job.request.total_steps
         ended = {"state": JobState.SUCCEEDED, "finished_at": time.time(), "phase": "done", "step": total}
         try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
 import sqlalchemy as sql
 
+from ecurie.jobs.owners import forget_outputs
 from ecurie.jobs.rows import RESULT
 from ecurie.jobs.table import jobs, sweeps
 
@@ -28,9 +32,11 @@ class EndedJobs:
             rows = connection.execute(query).all()
         return {row.id: _files(row.result) for row in rows}
 
-    def images_removed(self, job_ids: list[str]) -> None:
-        query = sql.update(jobs).where(jobs.c.id.in_(job_ids)).values(outputs_removed=True)
+    def images_removed(self, removed: Mapping[str, Sequence[str]]) -> None:
+        """As `images_before` told them."""
+        query = sql.update(jobs).where(jobs.c.id.in_(removed)).values(outputs_removed=True)
         with self._database.connect() as connection:
+            forget_outputs(connection, list(chain.from_iterable(removed.values())))
             connection.execute(query)
 
     def remove_sweeps_before(self, moment: float) -> None:

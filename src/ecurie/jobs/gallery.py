@@ -14,6 +14,7 @@ import sqlalchemy as sql
 
 from ecurie.domain import GenerationRequest, ImageFile, Job
 from ecurie.jobs.database import client_connection
+from ecurie.jobs.owners import forget_outputs
 from ecurie.jobs.rows import to_job
 from ecurie.jobs.table import jobs
 
@@ -75,26 +76,27 @@ class Gallery:
         images = (image for row in rows for image in _images(row))
         return next((image for image in images if image.file.filename == filename), None)
 
-    def delete(self, image: MadeImage) -> None:
-        """Forget it; its file is gone already. With the last one the job counts as one without images."""
-        assert image.job.result is not None
-        deleted = jobs.c.deleted_images.bitwise_or(1 << image.index)
-        all_of_them = (1 << len(image.job.result.images)) - 1
-        query = (
-            sql.update(jobs)
-            .where(jobs.c.id == image.job.id)
-            .values(
-                deleted_images=deleted,
-                outputs_removed=sql.case((deleted == all_of_them, sql.true()), else_=jobs.c.outputs_removed),
-            )
-        )
+    def forget(self, filename: str, made: MadeImage | None) -> None:
+        """An image whose file is gone; `made` is which image of which job it was, if that is known. With the
+        last one the job counts as one without images."""
         with client_connection(self._database) as connection:
-            connection.execute(query)
+            forget_outputs(connection, [filename])
+            if made is not None:
+                connection.execute(_deleted(made))
 
     def _rows(self, *conditions: sql.ColumnElement[bool]) -> list[Any]:
         query = sql.select(jobs).where(*conditions).order_by(jobs.c.seq.desc())
         with client_connection(self._database) as connection:
             return list(connection.execute(query).mappings())
+
+
+def _deleted(made: MadeImage) -> sql.Update:
+    assert made.job.result is not None
+    deleted = jobs.c.deleted_images.bitwise_or(1 << made.index)
+    all_of_them = (1 << len(made.job.result.images)) - 1
+    removed = sql.case((deleted == all_of_them, sql.true()), else_=jobs.c.outputs_removed)
+    changed = {"deleted_images": deleted, "outputs_removed": removed}
+    return sql.update(jobs).where(jobs.c.id == made.job.id).values(**changed)
 
 
 def searched(request: GenerationRequest) -> dict[str, str]:

@@ -207,6 +207,7 @@ def _row(new: New) -> dict[str, Any]:
         "phase": "queued",
         "step": 0,
         "total": new.request.total_steps,
+        "pixels": new.request.finished_pixels,
         "cell": new.cell,
         **searched(new.request),
     }

@@ -1,5 +1,5 @@
-"""The tables of jobs, previews, sweeps, workers and clients' options. What a scheduler must see, or a search
-finds by, is in columns, what only people read is JSON.
+"""The tables of jobs, previews, sweeps, workers and clients' options, and of whose the files are. What a
+scheduler must see, or a search finds by, is in columns, what only people read is JSON.
 
 `words` is what the gallery searches, the prompt in folded case; `adapters` are the stack's names, a newline
 before and after each; bit k of `deleted_images` says that its owner deleted image k.
@@ -27,6 +27,7 @@ metadata = MetaData()
 # Written out, not bound: a database uses a partial index only where it sees the condition.
 NOT_CANCELLED = text("state <> 'cancelled'")
 SUCCEEDED = text("state = 'succeeded'")
+OWNED = text("owner <> ''")
 
 jobs = Table(
     "jobs",
@@ -62,6 +63,7 @@ jobs = Table(
     Column("words", Text, nullable=False, server_default=""),
     Column("adapters", Text, nullable=False, server_default=""),
     Column("deleted_images", Integer, nullable=False, server_default="0"),
+    Column("pixels", BigInteger, nullable=False, server_default="0"),
     Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
     Index(
         "jobs_by_owner",
@@ -87,6 +89,7 @@ jobs = Table(
         "words",
         sqlite_where=SUCCEEDED,
     ).ddl_if("sqlite"),
+    Index("jobs_of_day", "owner", "created_at", sqlite_where=OWNED, postgresql_where=OWNED),
 )
 
 previews = Table(
@@ -121,6 +124,20 @@ workers = Table(
     Column("memory", Text, nullable=False),
     Column("on_disk", Text, nullable=False),
     Column("rung_for", Text),
+)
+
+output_owners = Table(
+    "output_owners",
+    metadata,
+    Column("filename", String(255), primary_key=True),
+    Column("owner", String(64), nullable=False),
+)
+
+upload_owners = Table(
+    "upload_owners",
+    metadata,
+    Column("picture", String(32), primary_key=True),
+    Column("owner", String(64), primary_key=True),
 )
 
 client_options = Table(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from starlette.testclient import TestClient
+
+from ecurie.api.app import create_app
 from ecurie.catalog.catalog import Catalog
 from ecurie.images.storage import LocalFolder
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.jobs.doorbell import NoBell
+from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.store import JobStore
 from ecurie.service import Limits, Service
 
@@ -19,3 +24,14 @@ def make_service(catalog: Catalog, store: JobStore, folder: Path) -> Service:
     pictures = Pictures(LocalFolder(folder / "uploads"), LocalFolder(outputs), UPLOADS)
     limits = Limits(max_queue=10, max_pixels=10**9)
     return Service(catalog, store, NoBell(), LocalFolder(outputs), limits, pictures)
+
+
+def make_client(service: Service, *, address: str = "192.0.2.1", **options: Any) -> TestClient:
+    """What is asked through it comes from `address`; other options are those of `create_app`."""
+    usual = {"allowed_hosts": (), "allowed_origins": (), "api_key": None}
+    sizes = {"max_body_bytes": 20_000, "max_upload_bytes": UPLOADS.bytes}
+    forecasts = Forecasts(service.store.database, list, 60)
+    app = create_app(service, lambda: False, forecasts, **(usual | sizes | options))
+    return TestClient(
+        app, base_url="http://localhost:8009", raise_server_exceptions=False, client=(address, 50_000)
+    )

@@ -10,15 +10,13 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ecurie.api.app import create_app
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import JobResult, Setup, Timings
 from ecurie.images.files import OutputFolder
-from ecurie.jobs.forecasts import Forecasts
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
 from ecurie.service import Service
-from tests.unit.api.serving import UPLOADS, make_service
+from tests.unit.api.serving import UPLOADS, make_client, make_service
 from tests.unit.images.pictures import plain, saved
 
 SETUP = Setup("cpu", "float32", "EulerDiscreteScheduler", {})
@@ -33,17 +31,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def client(service: Service) -> Iterator[TestClient]:
-    app = create_app(
-        service,
-        lambda: False,
-        Forecasts(service.store.database, list, 60),
-        allowed_hosts=(),
-        allowed_origins=(),
-        api_key=None,
-        max_body_bytes=10_000,
-        max_upload_bytes=UPLOADS.bytes,
-    )
-    with TestClient(app, base_url="http://localhost:8009", raise_server_exceptions=False) as made:
+    with make_client(service) as made:
         yield made
 
 

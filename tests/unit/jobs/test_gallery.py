@@ -95,15 +95,15 @@ def test_an_image_is_found_by_its_file_and_the_moment_of_its_job(store: JobStore
 def test_a_deleted_image_is_not_told_and_with_the_last_the_job_has_none(store: JobStore) -> None:
     finish(store, "a", "b")
     later, sooner = store.gallery.page(ANY, None, 9)
-    store.gallery.delete(later)
-    store.gallery.delete(later)
+    store.gallery.forget("b.png", later)
+    store.gallery.forget("b.png", later)
     assert names(store.gallery.page(ANY, None, 9)) == ["a"]
     found = store.gallery.find("b.png", later.job.created_at.replace(microsecond=0))
     assert found is not None
     assert found.deleted
     ended = EndedJobs(store.database)
     assert len(ended.images_before(9e9)) == 1
-    store.gallery.delete(sooner)
+    store.gallery.forget("a.png", sooner)
     assert store.gallery.page(ANY, None, 9) == []
     assert ended.images_before(9e9) == {}
 

@@ -29,12 +29,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut, "description": description}
     for status, description in {
         400: "The body is not JSON, or the sampler is not known",
+        401: "An API key is needed, as the password of HTTP Basic or as a bearer",
         403: "Wrong Host or Origin",
         404: "Unknown model or adapter",
         409: "The weights are missing",
         413: "The body is too large",
         422: "A field is wrong, or asks for what is not there",
-        429: "The queue is full",
+        429: "The queue is full, or a limit of the API key is reached",
         500: "The job failed",
         503: "The server stops",
         507: "No room on the disk",

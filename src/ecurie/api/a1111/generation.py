@@ -54,7 +54,7 @@ class Visit:
         """Queue all jobs of a request, or none. Raises what `work_of` and `Service.submit` raise."""
         overrides = checked(overrides_of(body), self.service.catalog)
         chosen = chosen_of(self.options.of(self.client), overrides)
-        work = work_of(body, chosen, self.service.picture_source)
+        work = work_of(body, chosen, self.service.picture_source(self.caller))
         jobs: list[Job] = []
         try:
             for native in work.bodies:
@@ -94,7 +94,7 @@ class Visit:
         """Raises UnknownOutput or StorageUnavailable."""
         images = images_of(jobs)
         wanted = images if body.send_images else []
-        contents = [self.service.read_output(image.filename) for image in wanted]
+        contents = [self.service.read_output(image.filename, self.caller) for image in wanted]
         told = generation_out(body, jobs, images, contents, work.notes)
         return Response(told.model_dump_json(), media_type="application/json")
 

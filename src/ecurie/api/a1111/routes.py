@@ -98,9 +98,9 @@ def skip(visit: VisitDep) -> None:
 
 
 @router.post("/sdapi/v1/png-info")
-def png_info(body: PictureBody, service: ServiceDep) -> PngInfoOut:
+def png_info(body: PictureBody, service: ServiceDep, caller: CallerDep) -> PngInfoOut:
     """What a PNG, WebP or JPEG picture tells of how it was made."""
-    return png_info_out(decode_picture(body.image.strip(), "image", service.pictures))
+    return png_info_out(decode_picture(body.image.strip(), "image", service.pictures(caller)))
 
 
 @router.post("/sdapi/v1/extra-single-image")

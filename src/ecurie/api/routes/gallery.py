@@ -13,8 +13,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, BaseModel
 
 from ecurie.adapter_stack import Name, plain_text
-from ecurie.api.deps import CallerDep, ServiceDep
-from ecurie.api.output_urls import output_url, thumbnail_url
+from ecurie.api.deps import AdmittedDep, CallerDep, LinksDep, ServiceDep
+from ecurie.api.links import Links
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.api.stored_files import etag_of, is_known
 from ecurie.finished import FinishedImages
@@ -71,6 +71,7 @@ FinishedDep = Annotated[FinishedImages, Depends(get_finished)]
 def gallery(
     finished: FinishedDep,
     caller: CallerDep,
+    links: LinksDep,
     search: Annotated[
         str,
         Query(max_length=300, description="Words that are all in the prompt."),
@@ -89,7 +90,9 @@ def gallery(
     found = finished.page(wanted, None if before is None else _place(before), limit + 1, caller)
     page = found[:limit]
     more = len(found) > limit
-    return GalleryPage(images=[_image(made) for made in page], next=_cursor(page[-1].place) if more else None)
+    return GalleryPage(
+        images=[_image(made, links) for made in page], next=_cursor(page[-1].place) if more else None
+    )
 
 
 def _place(cursor: str) -> Place:
@@ -101,12 +104,12 @@ def _cursor(place: Place) -> str:
     return f"{place.job}-{place.image}"
 
 
-def _image(made: MadeImage) -> GalleryImage:
+def _image(made: MadeImage, links: Links) -> GalleryImage:
     request, file = made.job.request, made.file
     return GalleryImage(
         **asdict(file),
-        url=output_url(file.filename),
-        thumbnail_url=thumbnail_url(file.filename),
+        url=links.image(file.filename),
+        thumbnail_url=links.thumbnail(file.filename),
         prompt=request.prompt[:SHOWN_PROMPT],
         model=request.model,
         adapters=[use.name for use in request.adapters],
@@ -118,10 +121,18 @@ def _image(made: MadeImage) -> GalleryImage:
 
 @router.get("/outputs/{filename}/thumbnail", response_class=Response, responses=WEBP)
 async def get_thumbnail(
-    filename: str, service: ServiceDep, finished: FinishedDep, request: Request, size: Side = Side.MEDIUM
+    filename: str,
+    service: ServiceDep,
+    finished: FinishedDep,
+    admitted: AdmittedDep,
+    request: Request,
+    size: Side = Side.MEDIUM,
 ) -> Response:
-    """A finished image as a small WebP, its longer side of so many pixels."""
-    stored = await run_in_threadpool(service.output, filename)
+    """A finished image as a small WebP, its longer side of so many pixels; let in like the image."""
+    if admitted.by_link:
+        stored = await run_in_threadpool(service.linked_output, filename)
+    else:
+        stored = await run_in_threadpool(service.output, filename, admitted.caller)
     etag = etag_of(f"{stored.state}-{size}")
     headers = {"etag": etag, "cache-control": "private, max-age=3600"}
     if is_known(etag, request):
@@ -146,7 +157,7 @@ def delete_output(filename: str, finished: FinishedDep, caller: CallerDep) -> No
 
 
 @router.post("/read-image", openapi_extra=BODY)
-async def read_image(request: Request, service: ServiceDep) -> Recalled:
+async def read_image(request: Request, service: ServiceDep, caller: CallerDep) -> Recalled:
     """How an image was made, as the body of `POST /generate`; nothing is kept or queued."""
     content = await sent_file(request)
-    return await run_in_threadpool(service.recall, content)
+    return await run_in_threadpool(service.recall, content, caller)

@@ -10,8 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
+from ecurie.api.deps import AdmittedDep, CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.following import Following
+from ecurie.api.links import Links
 from ecurie.api.stored_files import Served, file_answer
 from ecurie.api.waiting import until_end
 from ecurie.domain import Job
@@ -48,17 +49,18 @@ async def generate(
     service: ServiceDep,
     caller: CallerDep,
     following: FollowingDep,
+    links: LinksDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
     response: Response,
 ) -> schemas.JobOut:
     """Queue a generation; 202 with its id, or 200 with the ended job when it ends within the wait."""
     job = await run_in_threadpool(service.submit, body, caller)
-    return await answer(job, following, wait, request, response)
+    return await answer(job, following, links, wait, request, response)
 
 
 async def answer(
-    job: Job, following: Following, wait: float, request: Request, response: Response
+    job: Job, following: Following, links: Links, wait: float, request: Request, response: Response
 ) -> schemas.JobOut:
     """200 with the ended job if it ends within the wait, else as the route says."""
     if wait > 0:
@@ -66,12 +68,16 @@ async def answer(
     response.headers["Location"] = f"/jobs/{job.id}"
     if job.state.ended:
         response.status_code = 200
-    return schemas.job_out(job)
+    return schemas.job_out(job, links)
 
 
 @router.get("/outputs/{filename}", response_class=StreamingResponse)
-def get_output(filename: str, service: ServiceDep, request: Request) -> Response:
-    """A finished image, with its parameters and manifest inside unless `metadata` was off."""
-    stored = service.output(filename)
+def get_output(filename: str, service: ServiceDep, admitted: AdmittedDep, request: Request) -> Response:
+    """A finished image, with its parameters and manifest inside unless `metadata` was off. `expires` and
+    `signature`, as answers say them in its `url` where keys are needed, stand instead of a key."""
+    if admitted.by_link:
+        stored = service.linked_output(filename)
+    else:
+        stored = service.output(filename, admitted.caller)
     media_type = f"image/{format_of(Path(filename))}"
     return file_answer(service.outputs, Served(filename, stored.bytes, stored.state, media_type), request)

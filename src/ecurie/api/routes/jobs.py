@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, LinksDep, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.api.routes.generate import wanted_wait
@@ -26,12 +26,13 @@ def list_jobs(
     service: ServiceDep,
     caller: CallerDep,
     forecasts: ForecastsDep,
+    links: LinksDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     state: JobState | None = None,
 ) -> schemas.JobsOut:
     """The newest jobs first."""
     found = service.jobs(limit, state, caller)
-    return schemas.JobsOut(jobs=[schemas.job_out(job, forecasts.of(job)) for job in found])
+    return schemas.JobsOut(jobs=[schemas.job_out(job, links, forecasts.of(job)) for job in found])
 
 
 @router.get("/jobs/{job_id}/manifests")
@@ -42,16 +43,16 @@ def get_manifests(job_id: str, service: ServiceDep, caller: CallerDep) -> Manife
 
 @router.patch("/jobs/{job_id}")
 def change_job(
-    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep
+    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep, links: LinksDep
 ) -> schemas.JobOut:
     """Move a queued job to another class; it comes after those of its owner that wait there."""
-    return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller))
+    return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller), links)
 
 
 @router.delete("/jobs/{job_id}")
-def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep) -> schemas.JobOut:
+def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep, links: LinksDep) -> schemas.JobOut:
     """Cancel: a queued job at once, a running one within a step."""
-    return schemas.job_out(service.cancel(job_id, caller))
+    return schemas.job_out(service.cancel(job_id, caller), links)
 
 
 async def known_job(job_id: str, service: ServiceDep, caller: CallerDep) -> Job:
@@ -63,13 +64,14 @@ async def get_job(
     job: Annotated[Job, Depends(known_job)],
     following: FollowingDep,
     forecasts: ForecastsDep,
+    links: LinksDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
 ) -> schemas.JobOut:
     """As it is: at once, or when it ends within the wait."""
     if wait > 0:
         job = await until_end(job, following, wait, request)
-    return schemas.job_out(job, await run_in_threadpool(forecasts.of, job))
+    return schemas.job_out(job, links, await run_in_threadpool(forecasts.of, job))
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
@@ -77,11 +79,12 @@ async def job_events(
     job: Annotated[Job, Depends(known_job)],
     following: FollowingDep,
     forecasts: ForecastsDep,
+    links: LinksDep,
     request: Request,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events as they change: `state` with the job, `queue` while it waits, `step`, and `preview`;
     the last `state` carries the ended job."""
-    events = JobEvents(forecasts)
+    events = JobEvents(forecasts, links)
     while not request.app.state.stopping():
         for event in await events.news(job):
             yield event

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import CallerDep, ServiceDep
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.api.stored_files import Served, file_answer
 
@@ -17,26 +17,30 @@ BODY = {"requestBody": {"required": True, "content": PICTURE_CONTENT}}
 
 
 @router.post("/images", status_code=201, openapi_extra=BODY)
-async def add_picture(request: Request, response: Response, service: ServiceDep) -> schemas.PictureOut:
+async def add_picture(
+    request: Request, response: Response, service: ServiceDep, caller: CallerDep
+) -> schemas.PictureOut:
     """Keep a PNG, WebP or JPEG file, sent as the form field `file` or as the body itself.
 
     What it is, its content tells. The same file again has the same id.
     """
     content = await sent_file(request)
-    picture = schemas.picture_out(await run_in_threadpool(service.pictures.add, content, "file"))
+    upload = await run_in_threadpool(service.pictures(caller).add, content, "file")
+    picture = schemas.picture_out(upload)
     response.headers["Location"] = picture.url
     return picture
 
 
 @router.get("/images/{picture_id}", response_class=StreamingResponse)
-def get_picture(picture_id: str, service: ServiceDep, request: Request) -> Response:
+def get_picture(picture_id: str, service: ServiceDep, caller: CallerDep, request: Request) -> Response:
     """The file as it was sent."""
-    picture = service.pictures.find(picture_id)
+    pictures = service.pictures(caller)
+    picture = pictures.find(picture_id)
     file = Served(picture.use.file, picture.bytes, picture.use.sha256, picture.media_type)
-    return file_answer(service.pictures.uploads, file, request)
+    return file_answer(pictures.uploads, file, request)
 
 
 @router.delete("/images/{picture_id}", status_code=204)
-def remove_picture(picture_id: str, service: ServiceDep) -> None:
+def remove_picture(picture_id: str, service: ServiceDep, caller: CallerDep) -> None:
     """Jobs that wait for it will fail."""
-    service.pictures.remove(picture_id)
+    service.pictures(caller).remove(picture_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import CallerDep, ServiceDep
 from ecurie.catalog.embeddings import ListedEmbedding, list_embeddings
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.preview import Preview
@@ -18,9 +18,9 @@ class EmbeddingsOut(BaseModel):
 
 
 @router.post("/prompt/preview")
-def preview_prompt(body: GenerateBody, service: ServiceDep) -> Preview:
+def preview_prompt(body: GenerateBody, service: ServiceDep, caller: CallerDep) -> Preview:
     """The prompts of a request as the text encoders would get them; nothing is drawn or queued."""
-    return service.preview(body)
+    return service.preview(body, caller)
 
 
 @router.get("/embeddings")

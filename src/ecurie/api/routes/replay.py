@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 
@@ -31,6 +31,7 @@ async def replay(
     service: ServiceDep,
     caller: CallerDep,
     following: FollowingDep,
+    links: LinksDep,
     wait: Annotated[float, Depends(wanted_wait)],
     request: Request,
     response: Response,
@@ -38,4 +39,4 @@ async def replay(
     """Queue an image's generation once more; the ended job tells how the new one compares with it."""
     content = await sent_file(request)
     job = await run_in_threadpool(service.replay, content, caller)
-    return await answer(job, following, wait, request, response)
+    return await answer(job, following, links, wait, request, response)

@@ -6,18 +6,20 @@ from fastapi import APIRouter
 
 import ecurie
 from ecurie.api import schemas
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import CallerDep, ServiceDep
 from ecurie.errors import NotReady
 
 router = APIRouter()
 
 
 @router.get("/system")
-def system(service: ServiceDep) -> schemas.SystemOut:
-    error = service.catalog.error
+def system(service: ServiceDep, caller: CallerDep) -> schemas.SystemOut:
+    """Users are told what they can expect; of machines, and of others' jobs and adapters, only admins."""
+    error = service.catalog.error if caller.is_admin else None
+    tell = schemas.worker_out if caller.is_admin else schemas.worker_for_users
     return schemas.SystemOut(
         version=ecurie.__version__,
-        workers=[schemas.worker_out(worker) for worker in service.workers()],
+        workers=[tell(worker) for worker in service.workers()],
         jobs=service.store.counts(),
         catalogue_error=None if error is None else str(error),
     )

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from ecurie.api.a1111.bodies import Img2ImgBody, Txt2ImgBody
 from ecurie.api.a1111.options import Chosen
 from ecurie.api.a1111.translate import Work, overrides_of, work_of
-from ecurie.domain import SEED_LIMIT, steps_done
+from ecurie.domain import LOCAL, SEED_LIMIT, steps_done
 from ecurie.errors import EcurieError
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.pictures import NO_PICTURES
@@ -31,7 +31,7 @@ def text(**fields: Any) -> Work:
 
 def picture(service: Service, **fields: Any) -> Work:
     body = Img2ImgBody.model_validate({"prompt": "dog", "init_images": [PICTURE], "seed": 7, **fields})
-    return work_of(body, Chosen(), service.picture_source)
+    return work_of(body, Chosen(), service.picture_source(LOCAL))
 
 
 def only(work: Work) -> GenerateBody:
@@ -240,4 +240,4 @@ def test_a_file_of_a_picture_is_looked_for_in_this_server_alone(service: Service
     work = picture(service, init_images=[str(tmp_path / "x.png"), "http://127.0.0.1/x.png"])
     for body in work.bodies:
         with pytest.raises(EcurieError, match="init_image: "):
-            service.resolve(body)
+            service.resolve(body, LOCAL)

@@ -8,7 +8,7 @@ import sqlalchemy as sql
 from alembic import op
 
 revision = "0008"
-down_revision = "0009"
+down_revision = "0007"
 
 BATCH = 1000
 JOBS = sql.table(

@@ -1,0 +1,1 @@
+"""Who may what: API keys, their limits, and links that expire."""
