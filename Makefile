@@ -77,7 +77,7 @@ oracle-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.oracle_table
 
 page-pictures: $(VENV)/.installed-dev
-	@ECURIE_PAGE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_pictures.py
+	@ECURIE_PAGE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_pictures.py tests/browser/test_gallery_pictures.py
 
 parity-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.parity
