@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ecurie.bootstrap import configure_logging
 from ecurie.cli.tables import plain
 from ecurie.log_lines import Lines
+from ecurie.logs import configure_logging
 
 FORGED = "2026-11-26 12:00:00,000 ERROR   ecurie: all is lost"
 HOSTILE = [
