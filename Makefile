@@ -13,7 +13,7 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test services services-stop lint types check oracle-table parity-table clients-table page-pictures \
+.PHONY: demo serve test services services-stop lint types check oracle-table parity-table clients-table page-pictures site \
 	demo-models clean help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make services       install what is missing of Redis, RabbitMQ, PostgreSQL, Chromium and Node, and start private servers"
 	@echo "make services-stop  stop those"
 	@echo "make check   lint, import contracts and types"
+	@echo "make site    build this documentation as a site in build/site"
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
 	@echo "make parity-table  compare pictures of every scheduler with diffusers"
 	@echo "make clients-table  run the tests of other programs' clients and tell in docs/clients.md what they showed"
@@ -76,13 +77,17 @@ oracle-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.oracle_table
 
 page-pictures: $(VENV)/.installed-dev
-	@ECURIE_PAGE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_pictures.py
+	@ECURIE_PAGE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/browser/test_pictures.py tests/browser/test_gallery_pictures.py
 
 parity-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m bench.parity
 
 clients-table: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.clients.table
+
+site: $(VENV)/.installed-dev
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs . -d build/doctrees build/site
+	@echo "open build/site/index.html"
 
 demo-models: $(VENV)/.installed-dev
 	@$(PIP_INSTALL) -e '.[train]'

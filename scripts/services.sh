@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Redis, RabbitMQ and PostgreSQL for development and tests: private ones, on free ports of this machine only, with all
-# that they write in one folder. What else tests need of the system (Chromium for the page, Prometheus and its
-# tools, Node for an example) is installed too.
+# that they write in one folder. What else tests need of the system (Chromium for the page, Node for an example,
+# Prometheus for its rules) is installed too.
 #
 #   scripts/services.sh install                      with apt, those that are missing, and what else tests need
 #   scripts/services.sh start [FOLDER [SERVICE…]]    .services, all three; writes FOLDER/env
@@ -29,9 +29,9 @@ install_missing() {
     redis_server >/dev/null || missing+=(redis-server)
     rabbitmq_server >/dev/null || missing+=(rabbitmq-server)
     postgres_bin >/dev/null || missing+=(postgresql)
+    browser >/dev/null || missing+=(chromium)
     # With promtool; tests start it themselves.
     command -v prometheus >/dev/null || missing+=(prometheus)
-    browser >/dev/null || missing+=(chromium)
     command -v node >/dev/null || missing+=(nodejs)
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing+=(nginx-light)
     command -v openssl >/dev/null || missing+=(openssl)

@@ -13,28 +13,32 @@ from ecurie.access.limits import Quotas
 from ecurie.access.pictures import CallersPictures
 from ecurie.catalog.catalog import Catalog
 from ecurie.catalog.inspection import InspectedAdapter, inspect_adapter
-from ecurie.domain import Caller, GenerationRequest, Job, JobState, PictureUse, Priority
+from ecurie.domain import LOCAL, Caller, GenerationRequest, Job, JobState, PictureUse, Priority
 from ecurie.errors import Forbidden, UnknownJob, UnknownOutput
 from ecurie.first_use import resolve_or_defer
 from ecurie.images.files import time_in
 from ecurie.images.formats import SUFFIXES
 from ecurie.images.manifest import Manifest, manifest_of
+from ecurie.images.reading import read_text
 from ecurie.images.storage import Storage, Stored
 from ecurie.images.thumbnails import thumbnail_of
 from ecurie.images.uploads import Pictures
 from ecurie.jobs.doorbell import Doorbell, Ring
+from ecurie.jobs.gallery import MadeImage
 from ecurie.jobs.owners import Owners
 from ecurie.jobs.schedule import stack_of
 from ecurie.jobs.store import JobStore, New
 from ecurie.jobs.workers import WorkerRow
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.finding import find_picture
+from ecurie.requests.from_image import Recalled, recall
 from ecurie.requests.pictures import PictureSource, settle_picture
 from ecurie.requests.preview import Preview, preview_of
 from ecurie.requests.replaying import is_image, manifest_in, replay
 from ecurie.requests.resolve import resolve
 from ecurie.spans import span
 
+MADE_AGAIN = "GET /jobs/{id}/manifests of its job and POST /replay make it again"
 OUTPUT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -125,6 +129,14 @@ class Service:
         source = self.picture_source(caller)
         return preview_of(resolve(body, self.catalog, self._limits.max_pixels, source))
 
+    def recall(self, content: bytes, caller: Caller) -> Recalled:
+        """What an image tells of how it was made, as a request that can be sent here; nothing is queued.
+
+        Raises BodyTooLarge, or InvalidRequest for what is no image.
+        """
+        self._pictures.refuse_large(len(content), "image")
+        return recall(read_text(content), self.catalog, self.picture_source(caller).find)
+
     def submit_cells(self, new: Sequence[New], sweep: str, priority: Priority, caller: Caller) -> None:
         """Queue the cells of a sweep, all or none.
 
@@ -204,29 +216,41 @@ class Service:
 
         Raises UnknownOutput for anything else, links and others' images included, or StorageUnavailable.
         """
-        found = self.linked_output(filename)
-        if not caller.is_admin and self._owners.of_output(filename) != caller.owner:
-            raise self._no_output(filename)
+        found = self._stored(filename)
+        if found is None or not (caller.is_admin or self._owners.of_output(filename) == caller.owner):
+            raise self.no_output(filename, caller)
         return found
 
     def linked_output(self, filename: str) -> Stored:
         """The same for who has a signed link to it, whosever it is."""
-        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
-        found = self.outputs.find(filename) if usable else None
+        found = self._stored(filename)
         if found is None:
-            raise self._no_output(filename)
+            raise self.no_output(filename, LOCAL)
         return found
+
+    def _stored(self, filename: str) -> Stored | None:
+        usable = OUTPUT_NAME.fullmatch(filename) and Path(filename).suffix in SUFFIXES
+        return self.outputs.find(filename) if usable else None
+
+    def made_image(self, filename: str) -> MadeImage | None:
+        """The image and its job, if that is known still; its file may be gone."""
+        sent_at = time_in(filename)
+        return None if sent_at is None else self.store.gallery.find(filename, sent_at)
 
     def read_output(self, filename: str, caller: Caller) -> bytes:
         """Its content. Raises what `output` raises."""
         return self.outputs.read(self.output(filename, caller).name)
 
-    def _no_output(self, filename: str) -> UnknownOutput:
+    def no_output(self, filename: str, caller: Caller) -> UnknownOutput:
+        """The error that says that it is not there, and why if that is known and the caller's business."""
+        made = self.made_image(filename)
+        if made is not None and made.deleted and caller.may_use(made.job.owner):
+            return UnknownOutput(f"the output '{filename}' was deleted", remedy=MADE_AGAIN)
         days, asked = self._limits.keep_outputs_days, time_in(filename)
         if days and asked is not None and datetime.now(UTC) - asked > timedelta(days=days):
             return UnknownOutput(
                 f"the output '{filename[:100]}' was removed: images are kept for {days:g} days",
-                remedy="GET /jobs/{id}/manifests of its job and POST /replay make it again",
+                remedy=MADE_AGAIN,
             )
         return UnknownOutput(f"there is no output '{filename[:100]}'")
 

@@ -24,7 +24,7 @@ from tests.conftest import Server, StartServer
 from tests.unit.api.serving import make_service
 from tests.unit.images.pictures import plain, saved
 
-OTHER_INTERFACES = ("/sdapi/", "/internal/", "/app_id", "/v1/")
+OTHER_INTERFACES = ("/sdapi/", "/internal/", "/app_id", "/v1/", "/web/")
 """Whose own tests say who may what."""
 PICTURE = saved(plain(64, 64))
 
@@ -37,23 +37,28 @@ ROUTES = {
     "GET /models": SAME,
     "GET /loras": SAME,
     "GET /loras/{adapter_id}": SAME,
+    "GET /loras/{adapter_id}/thumbnail": SAME,
     "GET /ip-adapters": SAME,
     "GET /presets": SAME,
     "GET /schedulers": SAME,
     "GET /embeddings": SAME,
     "GET /jobs": OWN,
+    "GET /gallery": OWN,
     "GET /system": OWN,
     "POST /generate": MAKES,
     "POST /prompt/preview": MAKES,
     "POST /images": MAKES,
     "POST /sweeps": MAKES,
     "POST /replay": MAKES,
+    "POST /read-image": MAKES,
     "GET /jobs/{job_id}": HIDDEN,
     "GET /jobs/{job_id}/events": HIDDEN,
     "GET /jobs/{job_id}/manifests": HIDDEN,
     "PATCH /jobs/{job_id}": HIDDEN,
     "DELETE /jobs/{job_id}": HIDDEN,
     "GET /outputs/{filename}": HIDDEN,
+    "GET /outputs/{filename}/thumbnail": HIDDEN,
+    "DELETE /outputs/{filename}": HIDDEN,
     "GET /sweeps/{sweep_id}": HIDDEN,
     "GET /sweeps/{sweep_id}/grid": HIDDEN,
     "DELETE /sweeps/{sweep_id}": HIDDEN,
@@ -245,6 +250,12 @@ def test_lists_hold_one_s_own(people: People, things: Things) -> None:
     seen = {job["id"] for job in people.ben.get("/jobs?limit=500").json()["jobs"]}
     assert things.job["id"] not in seen
     assert own["id"] in seen
+    shown = {
+        who: {image["job_id"] for image in client.get("/gallery?limit=200").json()["images"]}
+        for who, client in (("ben", people.ben), ("admin", people.admin))
+    }
+    assert (own["id"] in shown["ben"], things.job["id"] in shown["ben"]) == (True, False)
+    assert {own["id"], things.job["id"]} <= shown["admin"]
     everything = {job["id"]: job["owner"] for job in people.admin.get("/jobs?limit=500").json()["jobs"]}
     assert everything[own["id"]] == people.key_ids["ben"]
     assert everything[things.job["id"]] == people.key_ids["anna"]
@@ -261,6 +272,7 @@ def test_a_request_uses_one_s_own_pictures_only(people: People, things: Things) 
         "POST /images",
         "POST /sweeps",
         "POST /replay",
+        "POST /read-image",
     }
     for picture in (things.picture, things.image["filename"]):
         drawn = {"prompt": "dog", "steps": 2, "init_image": picture, "width": 64, "height": 64}
@@ -276,6 +288,17 @@ def test_a_request_uses_one_s_own_pictures_only(people: People, things: Things) 
     refused = people.ben.post("/replay", json=manifest)
     assert (refused.status_code, refused.json()["code"]) == (409, "weights-missing")
     assert people.anna.post("/replay?wait=100", json=manifest).json()["state"] == "succeeded"
+    drawn_over = people.anna.get(own["result"]["images"][0]["url"]).content
+    told = {
+        name: client.post("/read-image", content=drawn_over).json()
+        for name, client in (("anna", people.anna), ("ben", people.ben))
+    }
+    assert (told["anna"]["notes"], told["anna"]["request"]["init_image"]) == (
+        [],
+        own["request"]["init_image"],
+    )
+    assert told["ben"]["notes"] == ["the picture of init_image is not on this server"]
+    assert "init_image" not in told["ben"]["request"]
 
 
 def test_a_picture_that_two_sent_is_both_s(people: People) -> None:
@@ -307,8 +330,24 @@ def test_an_image_s_address_is_enough_for_a_while(people: People, things: Things
     assert people.stranger.get(f"/jobs/{things.job['id']}?{query}").status_code == 401
     assert people.stranger.post(url).status_code == 401
     assert people.anna.get(url.partition("?")[0]).status_code == 200
+    small = people.stranger.get(things.image["thumbnail_url"])
+    assert (small.status_code, small.headers["content-type"]) == (200, "image/webp")
+    assert people.stranger.delete(url).status_code == 401
     sweep = people.anna.get(f"/sweeps/{things.sweep}").json()
     assert people.stranger.get(sweep["cells"][0]["image"]["url"]).status_code == 200
+
+
+def test_one_s_own_images_can_be_deleted(people: People) -> None:
+    job = people.anna.post("/generate?wait=100", json={"prompt": "cat", "steps": 1, "num_images": 2}).json()
+    first, second = job["result"]["images"]
+    place = f"/outputs/{first['filename']}"
+    assert people.ben.delete(place).status_code == 404
+    assert people.anna.delete(place).status_code == 204
+    assert "was deleted" in people.anna.get(place).json()["detail"]
+    assert "there is no output" in people.ben.get(place).json()["detail"]
+    assert people.admin.delete(f"/outputs/{second['filename']}").status_code == 204
+    shown = people.anna.get("/gallery?limit=200").json()["images"]
+    assert job["id"] not in {image["job_id"] for image in shown}
 
 
 def test_the_command_line_goes_with_a_key(people: People, things: Things) -> None:

@@ -22,7 +22,18 @@ from ecurie.settings import Settings
 from tests.conftest import Server, free_port
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "demo" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.fr.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "demo" / "README.md",
+]
+LINKED = [
+    *PAGES,
+    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "NOTICE.md", "SECURITY.md")),
+    ROOT / "bench" / "RESULTS.md",
+    ROOT / "examples" / "README.md",
+]
 # Training takes hours; its command is run with few steps by another test. What serves needs a broker.
 ELSEWHERE = {
     "make demo-models": "tests/unit/test_demo.py",
@@ -44,7 +55,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def commands() -> list[str]:
-    """Whole commands: a line, or several joined by an open quote or a backslash."""
+    """Whole commands, each once: a line, or several joined by an open quote or a backslash."""
     found: list[str] = []
     for _, text in blocks("bash"):
         pending = ""
@@ -57,7 +68,7 @@ def commands() -> list[str]:
             found.append(pending)
             pending = ""
         assert not pending
-    return found
+    return list(dict.fromkeys(found))
 
 
 CURLS = [command for command in commands() if command.startswith("curl ")]
@@ -241,7 +252,27 @@ def test_every_row_of_the_table_names_tests_that_exist(page: str, first: str) ->
         assert set(named) <= defined, set(named) - defined
 
 
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def prose(page: Path) -> str:
+    """Without what is fenced, where `#` begins a comment."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that code hosts give to headings; the second of a name ends with `-1`."""
+    counted: dict[str, int] = {}
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading.strip()).lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        counted[slug] = counted.get(slug, -1) + 1
+    return {slug if n == 0 else f"{slug}-{n}" for slug, times in counted.items() for n in range(times + 1)}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        file, _, anchor = target.partition("#")
+        if ":" in file:
+            continue
+        place = page.parent / file if file else page
+        assert place.exists(), target
+        assert not anchor or anchor in anchors(place), target

@@ -17,7 +17,7 @@ from ecurie.access.signing import Signer
 from ecurie.domain import LOCAL, NOBODY, Caller
 from ecurie.errors import Forbidden, LimitReached, Unauthorized
 
-OUTPUTS = "/outputs/"
+OUTPUTS, THUMBNAIL = "/outputs/", "/thumbnail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +113,5 @@ def _link_in(scope: Scope) -> tuple[str, str, str] | None:
     query = QueryParams(scope["query_string"])
     if "signature" not in query:
         return None
-    return scope["path"].removeprefix(OUTPUTS), query.get("expires", ""), query["signature"]
+    filename = scope["path"].removeprefix(OUTPUTS).removesuffix(THUMBNAIL)
+    return filename, query.get("expires", ""), query["signature"]

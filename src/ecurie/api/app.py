@@ -29,8 +29,20 @@ from ecurie.api.observer import Observer
 from ecurie.api.openai import errors as openai_errors
 from ecurie.api.openai import routes as openai
 from ecurie.api.request_figures import RequestFigures
-from ecurie.api.routes import catalogue, generate, jobs, keys, metrics, pictures, prompt, replay, system
+from ecurie.api.routes import (
+    catalogue,
+    gallery,
+    generate,
+    jobs,
+    keys,
+    metrics,
+    pictures,
+    prompt,
+    replay,
+    system,
+)
 from ecurie.api.routes import sweeps as sweep_routes
+from ecurie.finished import FinishedImages
 from ecurie.jobs.client_options import ClientOptions
 from ecurie.jobs.forecasts import Forecasts
 from ecurie.service import Service
@@ -74,6 +86,7 @@ def create_app(
         telemetry=_telemetry(tracing),
     )
     app.state.service, app.state.sweeps = service, Sweeps(service)
+    app.state.finished = FinishedImages(service)
     app.state.following = Following(service.changed_of)
     database = service.store.database
     app.state.keys = KeyStore(database)
@@ -88,7 +101,8 @@ def create_app(
     SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
-    for routes in (generate, jobs, pictures, replay, sweep_routes, catalogue, prompt, system, keys, metrics):
+    native = (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system)
+    for routes in (*native, keys, metrics):
         app.include_router(routes.router, responses=ERROR_RESPONSES)
     for routes in (page, a1111, a1111_lists, openai):
         app.include_router(routes.router)

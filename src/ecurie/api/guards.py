@@ -25,7 +25,7 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
 PAGE_FILES = "/web/"
 """The page asks for the key, so it is open itself."""
 PICTURE_PATHS = frozenset(
-    {"/generate", "/images", "/prompt/preview", "/replay", "/sweeps"}
+    {"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"}
     | {"/v1/images/edits", "/v1/images/generations"}
     | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
     | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}

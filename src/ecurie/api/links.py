@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ecurie.access.signing import Signer
-from ecurie.api.admission import OUTPUTS
+from ecurie.api.admission import OUTPUTS, THUMBNAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +16,10 @@ class Links:
     signer: Signer | None
 
     def image(self, filename: str) -> str:
-        place = OUTPUTS + quote(filename)
+        return self._link(OUTPUTS + quote(filename), filename)
+
+    def thumbnail(self, filename: str) -> str:
+        return self._link(OUTPUTS + quote(filename) + THUMBNAIL, filename)
+
+    def _link(self, place: str, filename: str) -> str:
         return place if self.signer is None else f"{place}?{self.signer.query(filename)}"

@@ -71,6 +71,7 @@ class ImageOut(BaseModel):
     """`metadata` is the request that makes this very image alone."""
 
     url: str
+    thumbnail_url: str
     filename: str
     seed: int
     width: int
@@ -193,6 +194,7 @@ def result_out(job: Job, links: Links) -> ResultOut | None:
 def image_out(job: Job, image: ImageFile, links: Links) -> ImageOut:
     return ImageOut(
         url=links.image(image.filename),
+        thumbnail_url=links.thumbnail(image.filename),
         filename=image.filename,
         seed=image.seed,
         width=image.width,

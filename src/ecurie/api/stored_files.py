@@ -43,11 +43,10 @@ def file_answer(storage: Storage, file: Served, request: Request) -> Response:
 
     Raises FileNotFoundError or StorageUnavailable.
     """
-    etag = f'"{file.state}"'
+    etag = etag_of(file.state)
     # The file of a job that runs twice is written again, so clients are to ask.
     headers = {"etag": etag, "cache-control": "private, no-cache", "accept-ranges": "bytes"}
-    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
-    if etag in (tag.strip() for tag in known):
+    if is_known(etag, request):
         return Response(status_code=304, headers=headers)
     begin, end, status = 0, file.bytes, 200
     wanted = ONE_RANGE.fullmatch(request.headers.get("range", ""))
@@ -60,6 +59,16 @@ def file_answer(storage: Storage, file: Served, request: Request) -> Response:
     headers["content-length"] = str(end - begin)
     opened = storage.open(file.name)
     return StreamingResponse(_part(opened, begin, end), status, headers, file.media_type)
+
+
+def etag_of(state: str) -> str:
+    return f'"{state}"'
+
+
+def is_known(etag: str, request: Request) -> bool:
+    """Whether the client has what this ETag stands for."""
+    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+    return etag in (tag.strip() for tag in known)
 
 
 def _extent(first: str, last: str, size: int) -> tuple[int, int]:

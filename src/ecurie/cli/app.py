@@ -39,6 +39,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Brackets in help are brackets, not colours.
+    rich_markup_mode=None,
 )
 app.command()(generate.generate)
 app.command()(sweep.sweep)

@@ -25,6 +25,7 @@ from ecurie.domain.requests import (
     PictureUse,
     Syntax,
     steps_done,
+    steps_for,
 )
 from ecurie.domain.results import (
     AdapterReport,
@@ -84,4 +85,5 @@ __all__ = [
     "Timings",
     "Unmatched",
     "steps_done",
+    "steps_for",
 ]

@@ -103,6 +103,11 @@ def steps_done(steps: int, strength: float) -> int:
     return min(int(steps * strength), steps)
 
 
+def steps_for(done: int, strength: float, most: int) -> int:
+    """The fewest steps of which, at this strength, so many are done; `most` if there are none so few."""
+    return next((steps for steps in range(done, most) if steps_done(steps, strength) >= done), most)
+
+
 @dataclass(frozen=True, slots=True)
 class IpAdapterUse:
     """The IP-Adapter that reads a request's references: its file, and its image encoder's folder."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from ecurie.errors import InvalidRequest, WeightsInvalid
 from ecurie.formats.safetensors_file import read_header
-from ecurie.images.incoming import load_picture, sniff, to_rgb
+from ecurie.images.incoming import load_picture, sniff
+from ecurie.images.small import small_webp
 
 SIDE = 256
-QUALITY = 82
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 20_000_000
 FIELD = "modelspec.thumbnail"
@@ -54,8 +53,4 @@ def _pictures_of(file: Path) -> Iterator[bytes]:
 
 def _small(content: bytes) -> bytes:
     sniff(content, "thumbnail", MAX_PIXELS)
-    picture = to_rgb(load_picture(content, "thumbnail"))
-    picture.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    picture.save(file, format="WEBP", quality=QUALITY)
-    return file.getvalue()
+    return small_webp(load_picture(content, "thumbnail"), SIDE)

@@ -31,6 +31,7 @@ from ecurie.jobs.clock import database_time
 from ecurie.jobs.counting import Counts
 from ecurie.jobs.database import transaction
 from ecurie.jobs.figures import count
+from ecurie.jobs.gallery import searched
 from ecurie.jobs.owners import own_outputs
 from ecurie.jobs.previews import forget_preview, keep_preview
 from ecurie.jobs.rows import to_job, to_json, to_request
@@ -121,7 +122,7 @@ class Claims:
 
     def settle(self, claim: Claim, request: GenerationRequest, stack: str) -> None:
         """Replace an unsettled request by what it became. Raises LeaseLost."""
-        self._change(claim, request=to_json(request), stack=stack)
+        self._change(claim, request=to_json(request), stack=stack, **searched(request))
 
     def check(self, claim: Claim) -> None:
         """Raises LeaseLost when the job is no longer this worker's, JobCancelled when it is to stop."""

@@ -23,6 +23,7 @@ from ecurie.jobs.claims import Claims
 from ecurie.jobs.counting import of_cancelling
 from ecurie.jobs.database import client_connection, client_transaction, open_database
 from ecurie.jobs.figures import Figures, count
+from ecurie.jobs.gallery import Gallery, searched
 from ecurie.jobs.leases import Leases
 from ecurie.jobs.previews import with_previews
 from ecurie.jobs.rows import REQUEST, to_job, to_json
@@ -44,7 +45,7 @@ class New:
 
 class JobStore:
     """What clients ask; `claims` is what workers do, `leases` what the sweeper does, `workers` who there is,
-    `figures` what operators ask.
+    `figures` what operators ask, `gallery` the finished images.
 
     `url` is a SQLAlchemy URL. Opening it brings the table up to date.
     """
@@ -53,6 +54,7 @@ class JobStore:
         self.database = open_database(url)
         self.claims, self.leases = Claims(self.database), Leases(self.database)
         self.workers, self.figures = Workers(self.database), Figures(self.database)
+        self.gallery = Gallery(self.database)
         self._writes = watch_writes(self.database)
 
     def close(self) -> None:
@@ -216,6 +218,7 @@ def _row(new: New) -> dict[str, Any]:
         "pixels": new.request.finished_pixels,
         "cell": new.cell,
         "traceparent": traceparent(),
+        **searched(new.request),
     }
 
 

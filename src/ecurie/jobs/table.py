@@ -1,5 +1,9 @@
-"""The tables of jobs and what belongs to them. What a scheduler must see is in columns, what only people
-read is JSON."""
+"""The tables of jobs and what belongs to them. What a scheduler must see, or a search finds by, is
+in columns, what only people read is JSON.
+
+`words` is what the gallery searches, the prompt in folded case; `adapters` are the stack's names, a newline
+before and after each; bit k of `deleted_images` says that its owner deleted image k.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from sqlalchemy import (
 metadata = MetaData()
 # Written out, not bound: a database uses a partial index only where it sees the condition.
 NOT_CANCELLED = text("state <> 'cancelled'")
+SUCCEEDED = text("state = 'succeeded'")
 OWNED = text("owner <> ''")
 
 jobs = Table(
@@ -55,6 +60,9 @@ jobs = Table(
     Column("owner", String(64), nullable=False, server_default=""),
     Column("turn", BigInteger, nullable=False, server_default="0"),
     Column("outputs_removed", Boolean, nullable=False, server_default=false()),
+    Column("words", Text, nullable=False, server_default=""),
+    Column("adapters", Text, nullable=False, server_default=""),
+    Column("deleted_images", Integer, nullable=False, server_default="0"),
     Column("pixels", BigInteger, nullable=False, server_default="0"),
     Column("traceparent", String(60)),
     Index("jobs_by_turn", "state", "priority", "turn", "seq", "model"),
@@ -68,6 +76,20 @@ jobs = Table(
     ),
     Index("jobs_by_end", "outputs_removed", "finished_at"),
     Index("jobs_by_sweep", "sweep", "cell"),
+    Index("jobs_by_arrival", "created_at"),
+    # All that a search reads. PostgreSQL keeps long texts apart from the rows, so it needs none; and its
+    # indexes hold no long ones.
+    Index(
+        "gallery",
+        "state",
+        "outputs_removed",
+        "seq",
+        "owner",
+        "model",
+        "adapters",
+        "words",
+        sqlite_where=SUCCEEDED,
+    ).ddl_if("sqlite"),
     Index("jobs_of_day", "owner", "created_at", sqlite_where=OWNED, postgresql_where=OWNED),
 )
 

@@ -18,6 +18,7 @@ import ecurie.jobs.migrations
 from ecurie.domain import JobFailure, JobState, Priority, Progress
 from ecurie.errors import SetupError
 from ecurie.jobs.database import open_database
+from ecurie.jobs.gallery import Wanted
 from ecurie.jobs.rows import to_json
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
@@ -80,6 +81,7 @@ def test_jobs_of_the_first_schema_are_still_jobs(empty_url: str) -> None:
     assert (jobs["done"].result, jobs["failed"].failure) == (RESULT, FAILURE)
     assert jobs["runs"].progress == Progress("running", 7, 60)
     assert jobs["first"].priority is Priority.INTERACTIVE
+    assert [made.job.id for made in store.gallery.page(Wanted(("apple",)), None, 9)] == ["done"] * 2
     late = store.add(REQUEST, priority=0, stack="", max_queue=100).id
     (abandoned,) = store.leases.held()
     store.leases.reap(abandoned, max_attempts=3)

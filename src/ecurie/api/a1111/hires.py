@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecurie.api.a1111.bodies import Txt2ImgBody
-from ecurie.domain import steps_done
+from ecurie.domain import steps_done, steps_for
 from ecurie.errors import InvalidRequest
 
 UPSCALERS = {"Latent": "latent", "Lanczos": "lanczos", "None": "lanczos"}
@@ -45,9 +45,7 @@ def _strength(body: Txt2ImgBody) -> float:
 
 def _schedule(body: Txt2ImgBody) -> int:
     """Of so many steps the last ones are done, by the strength. The web UI counts those that are done."""
-    wanted, strength = body.hr_second_pass_steps or body.steps, _strength(body)
-    enough = (steps for steps in range(wanted, MOST_STEPS) if steps_done(steps, strength) >= wanted)
-    return next(enough, MOST_STEPS)
+    return steps_for(body.hr_second_pass_steps or body.steps, _strength(body), MOST_STEPS)
 
 
 def note_on_steps(body: Txt2ImgBody) -> str | None:

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from ecurie.api.a1111 import listing
-from ecurie.api.a1111.checkpoints import list_checkpoints
 from ecurie.api.a1111.errors import RESPONSES
 from ecurie.api.a1111.hires import UPSCALERS
 from ecurie.api.a1111.routes import TAG
 from ecurie.api.deps import ServiceDep
+from ecurie.catalog.checkpoint_names import list_checkpoints
 
 router = APIRouter(tags=[TAG], responses=RESPONSES)
 

@@ -7,9 +7,9 @@ from typing import Any
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from ecurie.api.a1111.checkpoints import CheckpointName
-from ecurie.api.a1111.samplers import SAMPLERS, SCHEDULES
+from ecurie.catalog.a1111_samplers import SAMPLERS, SCHEDULES
 from ecurie.catalog.catalog import Catalog
+from ecurie.catalog.checkpoint_names import CheckpointName
 from ecurie.catalog.embeddings import list_embeddings
 from ecurie.errors import RequestError
 from ecurie.formats.safetensors_file import read_header

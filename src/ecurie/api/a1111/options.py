@@ -17,8 +17,8 @@ from typing import Any
 from fastapi import Request
 
 from ecurie.api.a1111.bodies import OptionsBody
-from ecurie.api.a1111.checkpoints import checkpoint_name, find_checkpoint
 from ecurie.catalog.catalog import Catalog
+from ecurie.catalog.checkpoint_names import checkpoint_name, find_checkpoint
 from ecurie.domain import Caller
 from ecurie.errors import InvalidRequest
 from ecurie.jobs.client_options import Client

@@ -16,7 +16,7 @@ from ecurie.api.a1111.bodies import GenerationBody, Img2ImgBody, OptionsBody, Tx
 from ecurie.api.a1111.hires import SIDE, hires_of, note_on_steps
 from ecurie.api.a1111.options import Chosen
 from ecurie.api.a1111.refusals import notes_on, refuse_what_is_not_there
-from ecurie.api.a1111.samplers import scheduler_for
+from ecurie.catalog.a1111_samplers import scheduler_for
 from ecurie.domain import SEED_LIMIT
 from ecurie.errors import InvalidRequest
 from ecurie.images.fitting import mask_of

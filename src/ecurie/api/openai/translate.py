@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ecurie.api.a1111.samplers import scheduler_for
 from ecurie.api.errors import from_validation
 from ecurie.api.openai.bodies import ImagesBody
+from ecurie.catalog.a1111_samplers import scheduler_for
 from ecurie.catalog.catalog import Catalog
 from ecurie.errors import InvalidRequest, RequestError, UnknownSampler
 from ecurie.requests.body import GenerateBody

@@ -11,7 +11,7 @@ from ecurie.api.deps import ServiceDep
 from ecurie.catalog.ip_adapters import ip_adapter_availability
 from ecurie.catalog.schedulers import SCHEDULERS
 
-router = APIRouter()
+router = APIRouter(tags=["catalogue"])
 
 
 @router.get("/models")

@@ -20,7 +20,7 @@ from ecurie.domain import Job
 from ecurie.images.formats import format_of
 from ecurie.requests.body import GenerateBody
 
-router = APIRouter()
+router = APIRouter(tags=["generate"])
 
 
 LONGEST_WAIT = 600.0

@@ -18,7 +18,7 @@ from ecurie.api.routes.generate import wanted_wait
 from ecurie.api.waiting import until_end
 from ecurie.domain import Job, JobState, Priority
 
-router = APIRouter()
+router = APIRouter(tags=["jobs"])
 
 
 @router.get("/jobs")

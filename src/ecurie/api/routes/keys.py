@@ -12,7 +12,7 @@ from ecurie.api import key_schemas
 from ecurie.api.deps import get_admin
 from ecurie.domain import UNLIMITED
 
-router = APIRouter(prefix="/keys", dependencies=[Depends(get_admin)])
+router = APIRouter(prefix="/keys", tags=["keys"], dependencies=[Depends(get_admin)])
 
 
 async def get_keys(request: Request) -> KeyStore:

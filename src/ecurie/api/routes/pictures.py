@@ -11,7 +11,7 @@ from ecurie.api.deps import CallerDep, PictureId, ServiceDep
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.api.stored_files import FILE_RESPONSES, Served, file_answer
 
-router = APIRouter()
+router = APIRouter(tags=["pictures"])
 
 BODY = {"requestBody": {"required": True, "content": PICTURE_CONTENT}}
 

@@ -10,7 +10,7 @@ from ecurie.catalog.embeddings import ListedEmbedding, list_embeddings
 from ecurie.requests.body import GenerateBody
 from ecurie.requests.preview import Preview
 
-router = APIRouter()
+router = APIRouter(tags=["prompts"])
 
 
 class EmbeddingsOut(BaseModel):

@@ -13,7 +13,7 @@ from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
 from ecurie.images.manifest import MANIFEST_VERSION
 
-router = APIRouter()
+router = APIRouter(tags=["replay"])
 OBJECT = {"type": "object"}
 MANIFEST = {
     "schema": {

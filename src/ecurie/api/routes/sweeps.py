@@ -16,7 +16,7 @@ from ecurie.requests.sweep import SweepBody
 from ecurie.service import Service
 from ecurie.sweeps import CellPicture, Sweeps, draw_sweep
 
-router = APIRouter()
+router = APIRouter(tags=["sweeps"])
 
 
 async def get_sweeps(request: Request) -> Sweeps:

@@ -10,7 +10,7 @@ from ecurie.api.deps import CallerDep, ServiceDep
 from ecurie.api.description import ERROR_RESPONSES
 from ecurie.errors import NotReady
 
-router = APIRouter()
+router = APIRouter(tags=["system"])
 
 
 @router.get("/system")

@@ -43,3 +43,6 @@ export function t(key, values = {}) {
 }
 
 const shown = (value) => (typeof value === 'number' ? value.toLocaleString(locale.value) : String(value));
+
+/** Whether there is such a text: for words that come from the server. */
+export const has = (key) => key in texts.value;

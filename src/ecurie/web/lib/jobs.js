@@ -29,12 +29,20 @@ export const isMine = (id) => ids.value.includes(id);
 /** Send a request and follow its job. Throws Problem or Away. */
 export async function submit(body) {
   const job = await send('POST', '/generate', body);
+  adopt(job);
+  return job;
+}
+
+/** Follow a job that this window has asked for. */
+export function adopt(job) {
   learn(job);
   ids.value = [job.id, ...ids.value].slice(0, MOST);
   chosen.value = job.id;
   followAll();
-  return job;
 }
+
+/** One of those that are followed, as it is now. */
+export const jobById = (id) => known.value.get(id);
 
 export async function cancel(id) {
   learn(await send('DELETE', `/jobs/${id}`));

@@ -4,6 +4,7 @@ import { t } from '../lib/i18n.js';
 import { route } from '../lib/router.js';
 import { html, useEffect } from '../lib/ui.js';
 import { OfflineBanner } from './banner.js';
+import { DropAnywhere } from './drop-anywhere.js';
 import { Header } from './header.js';
 import { KeyDialog } from './key-dialog.js';
 import { Tabs } from './tabs.js';
@@ -26,6 +27,7 @@ export function Shell() {
     <main id="main" class=${`main main-${view}`} tabindex="-1"><${View} name=${view} /></main>
     <${Tabs} />
     <${Toast} />
+    <${DropAnywhere} />
     ${keyWanted.value && html`<${KeyDialog} reason=${keyWanted.value} />`}
   `;
 }

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ecurie.api.a1111.checkpoints import find_checkpoint, list_checkpoints
 from ecurie.catalog.catalog import Catalog
+from ecurie.catalog.checkpoint_names import find_checkpoint, list_checkpoints
 from ecurie.catalog.sources import DEMO_MODELS
 from ecurie.errors import InvalidRequest, UnknownModel
 from ecurie.formats.hashes import sha256_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ecurie.api.a1111.listing import samplers_out, schedules_out
-from ecurie.api.a1111.samplers import SAMPLERS, scheduler_for
+from ecurie.catalog.a1111_samplers import SAMPLERS, scheduler_for
 from ecurie.catalog.schedulers import SCHEDULERS
 from ecurie.errors import InvalidRequest, UnknownSampler
 

@@ -2,7 +2,7 @@ export default {
   'view.create': 'Créer',
   'view.queue': 'File',
   'view.gallery': 'Galerie',
-  'view.sweep': 'Comparer',
+  'view.sweep': 'Balayage',
   'view.failed': 'Cette partie de la page n’a pas pu être chargée. Le serveur a peut-être été mis à jour.',
   views: 'Vues',
   skip: 'Aller au contenu',

@@ -1,4 +1,4 @@
-"""Models as this API names them: `ID.safetensors [hash]`, whatever their files are called.
+"""Models as AUTOMATIC1111's clients name them: `ID.safetensors [hash]`, whatever their files are called.
 
 An id names one model and stays; two entries may share a file, and folders have no file of their own.
 """
