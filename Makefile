@@ -13,7 +13,8 @@ $(error TORCH=$(TORCH) is not known: use TORCH=cpu, or leave it out)
 endif
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(TORCH_INDEX_$(TORCH))
 
-.PHONY: demo serve test services services-stop lint types check oracle-table parity-table page-pictures clients-table demo-models clean help
+.PHONY: demo serve test services services-stop lint types check oracle-table parity-table clients-table page-pictures \
+	demo-models clean help
 
 help:
 	@echo "make demo    serve the bundled demo models on port 8009"
@@ -24,8 +25,8 @@ help:
 	@echo "make check   lint, import contracts and types"
 	@echo "make oracle-table  compare every algorithm with LyCORIS and PEFT"
 	@echo "make parity-table  compare pictures of every scheduler with diffusers"
-	@echo "make page-pictures  photograph the page for the README"
 	@echo "make clients-table  run the tests of other programs' clients and tell in docs/clients.md what they showed"
+	@echo "make page-pictures  photograph the page for the README"
 	@echo "Add TORCH=cpu on a Linux machine without an NVIDIA card."
 
 demo: $(VENV)/.installed

@@ -6,9 +6,11 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ecurie.catalog.catalog import FoundAdapter, FoundModel
 from ecurie.catalog.entries import AdapterEntry, Weight
@@ -18,15 +20,30 @@ from ecurie.catalog.triggers import triggers_of
 from ecurie.domain import AdapterUse
 from ecurie.errors import InvalidRequest, RequestError
 from ecurie.formats.adapter_file import AdapterFile, read_adapter
-from ecurie.formats.blocks import BASE, Given, blocks_of, check_blocks, notes_on_blocks, settle_blocks
+from ecurie.formats.blocks import (
+    BASE,
+    LARGEST,
+    LISTS,
+    Given,
+    beginnings,
+    blocks_of,
+    check_blocks,
+    notes_on_blocks,
+    settle_blocks,
+)
 from ecurie.formats.hashes import auto_v3_of, sha256_of
 from ecurie.formats.inventory import Inventory
-from ecurie.formats.peft_config import config_sha256_of
+from ecurie.formats.peft_config import config_beside, config_sha256_of
 from ecurie.formats.prompt_tags import Tag
-from ecurie.formats.safetensors_file import is_settled
+from ecurie.formats.safetensors_file import Stamp, is_settled, stamp_of
 
 MAX_ADAPTERS = 64
 FindAdapter = Callable[[str], FoundAdapter]
+NUMBER = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+BLOCK_SCHEMAS = [
+    *({"type": "array", "items": NUMBER, "minItems": length, "maxItems": length} for length in LISTS),
+    {"type": "object", "additionalProperties": NUMBER, "propertyNames": {"enum": beginnings()}},
+]
 
 
 def plain_text(text: str) -> str:
@@ -39,9 +56,15 @@ def plain_text(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
+# What `plain_text` refuses, in OpenAPI's words; its JSON has no halves of surrogate pairs.
+PLAIN = {"pattern": r"^[^\u0000]*$"}
+Name = Annotated[
+    str, Field(min_length=1, max_length=200, json_schema_extra=PLAIN), AfterValidator(plain_text)
+]
 # One message of our own instead of one for each member of the union.
-Blocks = Annotated[list[Weight] | dict[str, Weight], BeforeValidator(check_blocks)]
+Blocks = Annotated[
+    list[Weight] | dict[str, Weight], BeforeValidator(check_blocks), WithJsonSchema({"anyOf": BLOCK_SCHEMAS})
+]
 
 
 class LoraBody(BaseModel):
@@ -122,7 +145,7 @@ def _use(lora: LoraBody, find_adapter: FindAdapter, model: FoundModel) -> Adapte
     """Check the adapter's header against the model's inventory, and settle its weights."""
     adapter = find_adapter(lora.name)
     inventory = model.checkpoint.inventory
-    described = read_adapter(adapter.file, inventory, strict=lora.strict)
+    described = _described(adapter.file, inventory, lora.strict)
     triggers = triggers_of(adapter.entry, described.metadata)
     lineage = lineage_of_adapter(adapter.entry, described.metadata)
     unet, text_encoder = weights_of(lora, adapter.entry)
@@ -146,6 +169,36 @@ def _use(lora: LoraBody, find_adapter: FindAdapter, model: FoundModel) -> Adapte
         blocks=pairs_of(lora.blocks),
         strict=lora.strict,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _TheVery:
+    """An inventory that equals itself alone: to compare two would take as long as to read a file."""
+
+    inventory: Inventory
+
+    def __hash__(self) -> int:
+        return id(self.inventory)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _TheVery) and other.inventory is self.inventory
+
+
+def _described(file: Path, inventory: Inventory, strict: bool) -> AdapterFile:
+    """What `read_adapter` says, remembered for this state of the file: the cells of a sweep ask a hundred
+    times for the same stack, and a stack may name one file 64 times."""
+    config = config_beside(file)
+    stamps = (stamp_of(file), None if config is None else stamp_of(config))
+    if not all(is_settled(stamp) for stamp in stamps if stamp is not None):
+        return read_adapter(file, inventory, strict=strict)
+    return _remembered(file, stamps, _TheVery(inventory), strict)
+
+
+@lru_cache(maxsize=MAX_ADAPTERS)
+def _remembered(
+    file: Path, _stamps: tuple[Stamp, Stamp | None], model: _TheVery, strict: bool
+) -> AdapterFile:
+    return read_adapter(file, model.inventory, strict=strict)
 
 
 def weights_of(lora: LoraBody, entry: AdapterEntry) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from ecurie.formats.hashes import keep_hashes_in
 from ecurie.images.storage import Storage, open_storage
 from ecurie.images.uploads import Pictures, UploadLimits
 from ecurie.imports import quick_imports
+from ecurie.log_lines import Lines
 from ecurie.machine import cuda_devices, free_ram, usable_cores
 from ecurie.requests.pictures import PictureSource, picture_at, read_file
 from ecurie.requests.references import FIELD as REFERENCES
@@ -40,12 +41,9 @@ RAM_SHARE, VRAM_SHARE = 0.8, 0.9
 
 def configure_logging(level: str) -> None:
     """One line a record on standard error; prompts are never logged."""
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        force=True,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for talkative in ("alembic", "httpcore", "httpx", "urllib3", "PIL"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 

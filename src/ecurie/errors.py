@@ -5,6 +5,7 @@ EcurieError
 │   ├── InvalidRequest           a field is wrong (422)
 │   ├── MalformedBody            the body is not JSON (400)
 │   ├── BodyTooLarge             (413)
+│   ├── RequestTooSlow           the body was not here in time (408)
 │   ├── NotBuiltYet              a field of a later release (422)
 │   ├── UnknownModel             (404)
 │   ├── UnknownPreset            (404)
@@ -96,6 +97,10 @@ class MalformedBody(RequestError):
 
 class BodyTooLarge(RequestError):
     code, status, title = "body-too-large", 413, "The body is too large"
+
+
+class RequestTooSlow(RequestError):
+    code, status, title = "request-too-slow", 408, "The request came too slowly"
 
 
 class NotBuiltYet(RequestError):

@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         le=PILLOWS_LIMIT,
         description="Most pixels of such a picture, all frames counted.",
     )
+    max_connections: int = Field(
+        500, ge=10, description="Connections at once, listeners of events included; more get 503."
+    )
+    receive_seconds: float = Field(120, gt=0, description="Time for the body of a request to arrive.")
+    send_seconds: float = Field(60, gt=0, description="Time for a client to take a part of an answer.")
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL of the jobs, postgresql://USER:PASSWORD@HOST/NAME; default: SQLite.",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.metadata import version
@@ -346,3 +349,43 @@ def test_a_wrong_key_and_a_full_queue_are_their_own_exceptions(start_server: Sta
             right.images.generate(prompt="red apple")
         assert full.value.code == "rate_limit_exceeded"
         assert int(full.value.response.headers["retry-after"]) > 0
+
+
+def key_of(data_dir: Path, name: str) -> str:
+    arguments = ["keys", "create", "--role", "user", "--name", name]
+    environment = {**os.environ, "ECURIE_DATA_DIR": str(data_dir)}
+    command = [sys.executable, "-m", "ecurie", *arguments]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+@pytest.mark.calls("images.generate with keys", "images.edit with keys")
+def test_a_keys_images_are_its_own_and_its_links_need_no_key(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    keys = [key_of(folder, name) for name in ("anna", "ben")]
+    server = start_server(data_dir=folder)
+    anna, ben = (OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) for key in keys)
+    with anna, ben:
+        made = anna.images.generate(prompt="red apple", response_format="url", extra_body=QUICK)
+        assert made.data is not None
+        assert made.model_extra is not None
+        link = httpx2.URL(made.data[0].url or "")
+        assert httpx2.get(link, trust_env=False).status_code == 200
+        bare = httpx2.get(link.copy_with(query=None), trust_env=False)
+        assert bare.status_code == 401
+        job = f"{server.url}/jobs/{made.model_extra['ecurie']['job_id']}"
+        seen = [
+            httpx2.get(job, headers={"authorization": f"Bearer {key}"}, trust_env=False).status_code
+            for key in keys
+        ]
+        assert seen == [200, 404]
+        # A file of Anna's by its name, as a text instead of a file.
+        theirs = {"init_image": Path(link.path).name} | QUICK
+        assert anna.images.generate(prompt="dog", extra_body=theirs).data
+        with pytest.raises(openai.NotFoundError) as raised:
+            ben.images.generate(prompt="dog", extra_body=theirs)
+        assert (raised.value.code, raised.value.param) == ("unknown-picture", "init_image")
+        edited = ben.images.edit(prompt="dog", image=APPLE.read_bytes(), extra_body=QUICK)
+        assert edited.data

@@ -226,15 +226,19 @@ def test_the_field_tables_are_complete() -> None:
         assert f"`{name}`" in catalogue
 
 
-def test_every_fault_of_the_table_names_tests_that_exist() -> None:
-    (table,) = re.findall(r"^\| fault \|.*?\n\n", (ROOT / "docs" / "operations.md").read_text(), re.M | re.S)
+@pytest.mark.parametrize(("page", "first"), [("operations.md", "fault"), ("security.md", "attack")])
+def test_every_row_of_the_table_names_tests_that_exist(page: str, first: str) -> None:
+    """By their names, or as `file.py::name`."""
+    text = (ROOT / "docs" / page).read_text()
+    (table,) = re.findall(rf"^\| {first} \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
     defined = set()
     for file in (ROOT / "tests").rglob("test_*.py"):
-        defined |= set(re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE))
+        names = re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+        defined |= {*names, *(f"{file.name}::{name}" for name in names)}
     for row in table.strip().splitlines()[2:]:
-        named = re.findall(r"`(test_\w+)`", row)
+        named = re.findall(r"`((?:test_\w+\.py::)?test_\w+)`", row)
         assert named, row
-        assert defined.issuperset(named), row
+        assert set(named) <= defined, set(named) - defined
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -15,6 +15,8 @@ class CallersPictures(Pictures):
     def __init__(self, pictures: Pictures, owners: Owners, caller: Caller):
         super().__init__(pictures.uploads, pictures.outputs, pictures.limits)
         self._owners, self._caller = owners, caller
+        # Shared: each cell of a sweep has a caller's pictures of its own.
+        self._sniffed = pictures._sniffed
 
     def add(self, content: bytes, field: str) -> Upload:
         upload = super().add(content, field)

@@ -18,7 +18,8 @@ from ecurie.api.a1111 import list_routes as a1111_lists
 from ecurie.api.a1111 import routes as a1111
 from ecurie.api.a1111.running import Running
 from ecurie.api.admission import Admission
-from ecurie.api.errors import ERROR_RESPONSES, SHAPES, add_error_handlers
+from ecurie.api.description import ERROR_RESPONSES, DescribedApp
+from ecurie.api.errors import SHAPES, add_error_handlers
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.openai import errors as openai_errors
@@ -45,16 +46,16 @@ def create_app(
     key_always: bool = False,
     wrong_keys_per_minute: int = 10,
     image_link_seconds: int = 3600,
+    receive_seconds: float = 120,
 ) -> FastAPI:
     """`api_key` is the server's own, an admin's; `key_always`: also where no key is known, one is needed.
 
     Raises StoreUnavailable.
     """
-    app = FastAPI(
+    app = DescribedApp(
         title="Écurie",
         version=ecurie.__version__,
         description="Image generation with SDXL-family checkpoints and adapter stacks.",
-        responses=ERROR_RESPONSES,
         # The usual documentation pages load their scripts from elsewhere; this server asks nothing of others.
         docs_url=None,
         redoc_url=None,
@@ -73,21 +74,10 @@ def create_app(
     SHAPES["/v1/"] = openai_errors.shape
     SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
-    for routes in (
-        generate,
-        jobs,
-        gallery,
-        pictures,
-        replay,
-        sweep_routes,
-        catalogue,
-        prompt,
-        system,
-        keys,
-        page,
-    ):
-        app.include_router(routes.router)
-    for routes in (a1111, a1111_lists, openai):
+    native = (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system, keys)
+    for routes in native:
+        app.include_router(routes.router, responses=ERROR_RESPONSES)
+    for routes in (page, a1111, a1111_lists, openai):
         app.include_router(routes.router)
     app.add_middleware(
         Guard,
@@ -96,5 +86,6 @@ def create_app(
         admission=Admission(app.state.ring, Rates(wrong_keys_per_minute), app.state.signer),
         max_body_bytes=max_body_bytes,
         max_upload_bytes=max_upload_bytes,
+        receive_seconds=receive_seconds,
     )
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from ecurie.api.admission import Admitted
 from ecurie.api.following import Following
@@ -44,6 +44,10 @@ async def get_caller(admitted: AdmittedDep) -> Caller:
     return admitted.caller
 
 
+ID = "0f8fad5bd9cb469fa16570867728950e"
+JobId = Annotated[str, Path(description="A job's `id`.", examples=[ID])]
+SweepId = Annotated[str, Path(description="A sweep's `id`.", examples=[ID])]
+PictureId = Annotated[str, Path(description="The `id` of a picture that was sent.", examples=[ID])]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 

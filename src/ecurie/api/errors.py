@@ -16,10 +16,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, ServiceError
 
 log = logging.getLogger(__name__)
+MOST_TOLD = 2_000
+"""Characters."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+PROBLEM = "application/problem+json"
 
 
 class Problem(BaseModel):
@@ -35,7 +42,7 @@ class Problem(BaseModel):
 
 
 class ProblemResponse(JSONResponse):
-    media_type = "application/problem+json"
+    media_type = PROBLEM
 
 
 Shape = Callable[[Problem], JSONResponse]
@@ -52,10 +59,11 @@ def problem_of(error: EcurieError) -> Problem:
         type=f"urn:ecurie:{error.code}",
         title=error.title,
         status=error.status,
-        detail=str(error),
+        # Of what a client sent it need not get everything back.
+        detail=_cut(str(error), MOST_TOLD),
         code=error.code,
         field=getattr(error, "field", None),
-        remedy=error.remedy,
+        remedy=error.remedy and _cut(error.remedy, MOST_TOLD),
     )
 
 
@@ -71,10 +79,17 @@ def answer_to(error: EcurieError, path: str) -> Response:
     return _shaped(told, path, headers)
 
 
-def _shaped(told: Problem, path: str, headers: Mapping[str, str] | None) -> Response:
+def _methods_of(request: Request) -> list[str]:
+    """Those of a path: each has a route of its own, and Starlette tells those of the first."""
+    routes = request.app.router.routes
+    asked = ({**request.scope, "method": method} for method in METHODS)
+    return [each["method"] for each in asked if any(route.matches(each)[0] is Match.FULL for route in routes)]
+
+
+def _shaped(told: Problem, path: str, headers: Mapping[str, str]) -> Response:
     shape = next((shape for start, shape in SHAPES.items() if path.startswith(start)), _document)
     answer = shape(told)
-    answer.headers.update(headers or {})
+    answer.headers.update(headers)
     return answer
 
 
@@ -89,7 +104,7 @@ def from_validation(errors: Sequence[Any]) -> EcurieError:
         place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
         return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
     where = first["loc"][1:] if first["loc"][:1] in PLACES else first["loc"]
-    name = ".".join(map(str, where)) or "body"
+    name = _cut(".".join(map(str, where)) or "body", 100)
     reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
     given = first.get("input")
     if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
@@ -100,8 +115,11 @@ def from_validation(errors: Sequence[Any]) -> EcurieError:
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return _cut(repr(value), 40)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -115,6 +133,12 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:
+            # What FastAPI says of JSON that is nested too deeply, or has a number that is too long.
+            return answer_to(MalformedBody("the body cannot be read as JSON"), request.scope["path"])
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods_of(request))
         told = Problem(
             type="about:blank",
             title=str(error.detail),
@@ -122,26 +146,10 @@ def add_error_handlers(app: FastAPI) -> None:
             detail=str(error.detail),
             code=f"http-{error.status_code}",
         )
-        return _shaped(told, request.scope["path"], error.headers)
+        return _shaped(told, request.scope["path"], headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("unexpected error", exc_info=error)
         told = EcurieError("an unexpected error happened; the server's log has the details")
         return answer_to(told, request.scope["path"])
-
-
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description, "content": {"application/problem+json": {}}}
-    for status, description in {
-        400: "The body is not JSON",
-        401: "An API key is needed",
-        403: "Wrong Host or Origin, or not for this API key",
-        404: "Unknown model, adapter, job, output or picture",
-        409: "The weights are missing, or the job has ended",
-        413: "The body is too large",
-        422: "A field is wrong",
-        429: "The queue is full, or a limit of the API key is reached",
-        507: "No room on the disk",
-    }.items()
-}

@@ -1,4 +1,4 @@
-"""What every request must pass before a route sees it: Host, Origin, API key, body size.
+"""What every request must pass before a route sees it: Host, Origin, API key, body.
 
 A server on loopback can be reached by any web page that its user visits (CSRF, DNS rebinding), so the Host
 must be one of ours and an Origin, when a browser sends one, too.
@@ -13,9 +13,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecurie.api.admission import Admission, Admitted
+from ecurie.api.bodies import read_body
 from ecurie.api.errors import answer_to
 from ecurie.domain import NOBODY
-from ecurie.errors import BodyTooLarge, EcurieError, Forbidden
+from ecurie.errors import EcurieError, Forbidden
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
@@ -45,8 +46,9 @@ class Guard:
         admission: Admission,
         max_body_bytes: int,
         max_upload_bytes: int,
+        receive_seconds: float,
     ):
-        self._app = app
+        self._app, self._receive_seconds = app, receive_seconds
         self._hosts = LOOPBACK_HOSTS | {host.casefold() for host in allowed_hosts}
         self._origins = frozenset(allowed_origins)
         self._admission, self._max_body = admission, max_body_bytes
@@ -64,11 +66,12 @@ class Guard:
             if scope["path"] not in OPEN_PATHS and not scope["path"].startswith(PAGE_FILES):
                 admitted = await self._admission.admit(scope, headers)
             most = self._max_with_pictures if scope["path"] in PICTURE_PATHS else self._max_body
-            _check_length(headers, most)
-            if "transfer-encoding" in headers:
-                receive = await _read_whole(receive, most)
+            receive = await read_body(receive, headers, most, self._receive_seconds)
         except EcurieError as error:
-            await answer_to(error, scope["path"])(scope, receive, send)
+            answer = answer_to(error, scope["path"])
+            # The rest of a body that nobody reads must not keep the connection.
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, _with_safe_headers(send))
             return
         scope.setdefault("state", {})["admitted"] = admitted
         self._accept_plain_curl(scope, headers)
@@ -98,29 +101,6 @@ class Guard:
         browser = "origin" in headers or "sec-fetch-site" in headers
         if not browser and headers.get("content-type", "").split(";")[0] == FORM:
             MutableHeaders(scope=scope)["content-type"] = "application/json"
-
-
-def _check_length(headers: Headers, most: int) -> None:
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > most:
-        raise BodyTooLarge(f"the body may hold {most:,} bytes")
-
-
-async def _read_whole(receive: Receive, most: int) -> Receive:
-    """Read a body that came without a length, so that one without an end is refused here."""
-    messages: list[Message] = []
-    length = 0
-    while not messages or messages[-1].get("more_body", False):
-        messages.append(await receive())
-        length += len(messages[-1].get("body", b""))
-        if length > most:
-            raise BodyTooLarge(f"the body may hold {most:,} bytes")
-    messages.reverse()
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
 
 
 def _host_name(host: str) -> str:

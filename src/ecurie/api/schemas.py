@@ -118,7 +118,9 @@ class JobOut(BaseModel):
 class JobChange(BaseModel):
     """The body of `PATCH /jobs/{id}`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"priority": "interactive"}]}
+    )
 
     priority: PriorityName
 

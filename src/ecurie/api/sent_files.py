@@ -14,7 +14,10 @@ from ecurie.images.incoming import MEDIA_TYPES
 FORM = "multipart/form-data"
 FILE = {"type": "string", "format": "binary"}
 PICTURE_CONTENT: dict[str, Any] = {
-    FORM: {"schema": {"type": "object", "required": ["file"], "properties": {"file": FILE}}},
+    FORM: {
+        "schema": {"type": "object", "required": ["file"], "properties": {"file": FILE}},
+        "encoding": {"file": {"contentType": ", ".join(MEDIA_TYPES.values())}},
+    },
     **{media_type: {"schema": FILE} for media_type in MEDIA_TYPES.values()},
 }
 """Of OpenAPI's request body."""

@@ -5,16 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from ecurie.images.incoming import MEDIA_TYPES
 from ecurie.images.storage import Storage
 
 CHUNK_BYTES = 1 << 18
 # Of several ranges none is followed: the whole file is an answer that every client takes.
 ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+CONTENT = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES.values()}
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": CONTENT},
+    206: {"description": "The range of it that was asked for", "content": CONTENT},
+    304: {"description": "It is what `If-None-Match` says"},
+    416: {"description": "It has no such range"},
+}
+"""Of OpenAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,8 @@ def etag_of(state: str) -> str:
 
 def is_known(etag: str, request: Request) -> bool:
     """Whether the client has what this ETag stands for."""
-    return etag in re.split(r"\s*,\s*", request.headers.get("if-none-match", "").replace("W/", ""))
+    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+    return etag in (tag.strip() for tag in known)
 
 
 def _extent(first: str, last: str, size: int) -> tuple[int, int]:

@@ -23,11 +23,13 @@ def read_catalog(file: Path) -> CatalogFile:
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
         raise CatalogError(f"{file}, line {line}: {error.problem}") from error
+    except RecursionError:
+        raise CatalogError(f"{file} is nested too deeply") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogError(f"{file} cannot be read: {error}") from error
     if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
         raise CatalogError(f"{file} is empty or not a mapping of 'defaults', 'models' and 'adapters'")
-    _refuse_duplicates(file, root)
+    _refuse_duplicates(file, root, set())
     _refuse_shared_adapters(file, root)
     try:
         content = CatalogFile.model_validate(data)
@@ -49,15 +51,17 @@ def read_catalog(file: Path) -> CatalogFile:
     return content
 
 
-def _refuse_duplicates(file: Path, node: yaml.Node) -> None:
-    """YAML keeps the last of two equal keys without a word: a lost model entry."""
-    if isinstance(node, yaml.MappingNode):
+def _refuse_duplicates(file: Path, node: yaml.Node, looked_at: set[int]) -> None:
+    """YAML keeps the last of two equal keys without a word: a lost model entry. A node that has an alias may
+    stand in many places, in itself too."""
+    if isinstance(node, yaml.MappingNode) and id(node) not in looked_at:
+        looked_at.add(id(node))
         seen = set()
         for key, value in node.value:
             if key.value in seen:
                 raise CatalogError(f"{file}, line {key.start_mark.line + 1}: '{key.value}' is there twice")
             seen.add(key.value)
-            _refuse_duplicates(file, value)
+            _refuse_duplicates(file, value, looked_at)
 
 
 def _refuse_shared_adapters(file: Path, root: yaml.MappingNode) -> None:

@@ -28,6 +28,7 @@ from ecurie.cli import (
     watch,
     worker,
 )
+from ecurie.cli.tables import plain
 from ecurie.errors import EcurieError, JobError, RequestError, ServiceError, SetupError
 
 EXIT_CODES: dict[type[EcurieError], int] = {RequestError: 2, SetupError: 3, ServiceError: 4, JobError: 5}
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         app()
     except EcurieError as error:
-        print(f"ecurie: {error}", file=sys.stderr)
+        print(f"ecurie: {plain(str(error))}", file=sys.stderr)
         if error.remedy:
-            print(f"        {error.remedy}", file=sys.stderr)
+            print(f"        {plain(error.remedy)}", file=sys.stderr)
         sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))

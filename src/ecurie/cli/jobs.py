@@ -9,6 +9,7 @@ import typer
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text, seconds_since, span
 from ecurie.cli.remote import client_of
+from ecurie.cli.tables import plain
 
 if TYPE_CHECKING:
     from ecurie.client.shapes import JobInfo
@@ -51,10 +52,10 @@ def _show(found: list[JobInfo]) -> None:
         done, total = amount(progress_of(job))
         table.add_row(
             job["id"],
-            Text(job["request"]["model"]),
+            Text(plain(job["request"]["model"])),
             span(seconds_since(job["created_at"])),
             ProgressBar(total=total or 1, completed=done, width=BAR_WIDTH),
-            Text(state_text(job)),
+            Text(plain(state_text(job))),
         )
     Console().print(table)
 

@@ -53,6 +53,13 @@ def serve(
     max_body_bytes: Annotated[int | None, typer.Option(help="Largest request body.")] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Largest picture sent, as a file.")] = None,
     max_upload_pixels: Annotated[int | None, typer.Option(help="Most pixels of such a picture.")] = None,
+    max_connections: Annotated[int | None, typer.Option(help="Connections at once; more get 503.")] = None,
+    receive_seconds: Annotated[
+        float | None, typer.Option(help="Time for the body of a request to arrive.")
+    ] = None,
+    send_seconds: Annotated[
+        float | None, typer.Option(help="Time for a client to take a part of an answer.")
+    ] = None,
     keep_uploads_days: Annotated[
         float | None, typer.Option(help="When pictures that nobody uses are removed; 0: never.")
     ] = None,
@@ -151,6 +158,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from ecurie.api.app import create_app
+    from ecurie.api.connections import protocol
     from ecurie.bootstrap import (
         make_doorbell,
         make_retention,
@@ -203,6 +211,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         image_link_seconds=settings.image_link_seconds,
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
+        receive_seconds=settings.receive_seconds,
     )
 
     class Server(uvicorn.Server):
@@ -214,12 +223,17 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     config = uvicorn.Config(
         app,
-        log_level="warning",
-        timeout_graceful_shutdown=2,
-        server_header=False,
         # Uvicorn's default believes whoever is on this machine.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
+        http=protocol(settings.receive_seconds, settings.send_seconds),
+        # Its records go where all others go.
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=2,
+        server_header=False,
     )
     server = Server(config)
     # Uvicorn raises the signal again when it has closed; by then it has done its work.

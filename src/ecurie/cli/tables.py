@@ -14,11 +14,12 @@ def show_tables(sections: Iterable[tuple[str, Rows]]) -> None:
     from rich.text import Text
 
     for title, rows in sections:
-        table = Table(title=Text(_plain(title)), show_header=False, title_justify="left")
+        table = Table(title=Text(plain(title)), show_header=False, title_justify="left")
         for name, value in rows:
-            table.add_row(Text(_plain(name)), Text(_plain(value), overflow="fold"))
+            table.add_row(Text(plain(name)), Text(plain(value), overflow="fold"))
         Console().print(table)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Without what commands a terminal."""
     return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)

@@ -10,6 +10,7 @@ import typer
 from ecurie.cli import flags
 from ecurie.cli.progress import amount, bytes_text, queue_text
 from ecurie.cli.remote import client_of
+from ecurie.cli.tables import plain
 from ecurie.errors import JobError, RequestError
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def watch(
         try:
             images = job.result.images
         except JobError as error:
-            print(f"ecurie: {error}", file=sys.stderr)
+            print(f"ecurie: {plain(str(error))}", file=sys.stderr)
             if error.remedy:
-                print(f"        {error.remedy}", file=sys.stderr)
+                print(f"        {plain(error.remedy)}", file=sys.stderr)
             raise typer.Exit(FAILED) from None
         for image in images:
             print(f"{client.url}{image.url}  (seed {image.seed}, {image.width}x{image.height})")

@@ -19,7 +19,8 @@ STEP = 1.1
 LARGEST_WEIGHT = 100.0
 MOST_SECTIONS = 32
 TOKEN = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:\s*([+-]?[.\d]+)\s*\)|\)|\]|[^\\()\[\]:]+|:")
-BREAK = re.compile(r"\s*\bBREAK\b\s*")
+# From the beginning of a run of spaces alone: from each of them would take the square of its length.
+BREAK = re.compile(r"(?:(?<!\s)\s+)?\bBREAK\b\s*")
 AND = re.compile(r"\bAND\b")
 WHEN = re.compile(r":\s*[+-]?[.\d]+\s*\Z")
 

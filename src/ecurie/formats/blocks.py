@@ -57,11 +57,20 @@ def check_blocks(given: object) -> object:
     else:
         raise ValueError("should be a list of numbers or a mapping of block names to numbers")
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise ValueError(f"the number of {name} should be a finite number, not {number!r}")
-        if abs(number) > LARGEST:
-            raise ValueError(f"the number of {name} should be from -{LARGEST} to {LARGEST}, not {number:g}")
+        # An integer may be too large to be asked whether it is finite.
+        real = isinstance(number, float) and math.isfinite(number)
+        if isinstance(number, bool) or not (real or isinstance(number, int)):
+            raise ValueError(f"the number of {name} should be a finite number, not {number!r:.40}")
+        if not -LARGEST <= number <= LARGEST:
+            raise ValueError(
+                f"the number of {name} should be from -{LARGEST} to {LARGEST}, not {number!r:.40}"
+            )
     return given
+
+
+def beginnings() -> list[str]:
+    """What a mapping may call blocks by, in large letters: `OUT`, `OUT0`, `OUT03`."""
+    return sorted({block[:length] for block in BLOCKS for length in range(1, len(block) + 1)})
 
 
 def _meant(name: str) -> list[str]:

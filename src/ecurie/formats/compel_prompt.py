@@ -22,6 +22,8 @@ from ecurie.errors import InvalidRequest
 from ecurie.formats.prompt_parts import EMPTY, Fragment, Fragments, Section, Sections
 
 MOST_MARKS = 200
+MOST_READ = 1_000
+"""Characters for compel's grammar, which takes up to a millisecond for each."""
 REMEDY = "check its weights and brackets; docs/prompts.md shows the syntax"
 MARK = re.compile(r"""[()"]|[+-](?=[\s(),."+\-=]|\Z)""")
 OPERATORS_AFTER_SPACE = (".attend", ".swap")
@@ -46,6 +48,12 @@ def parse_compel(prompt: str) -> Sections:
     short = _Shortened(re.sub(r",(\S)", r", \1", prompt))
     if short.plain:
         return (Section(((Fragment(short.words().back(short.text), 1.0),),)),)
+    if len(short.text) > MOST_READ:
+        raise InvalidRequest(
+            f"{len(short.text):,} of its characters stand in brackets or quotes or touch a mark, which is "
+            f"slow to read in compel's syntax; at most {MOST_READ:,} may",
+            remedy="use fewer, or A1111's syntax",
+        )
     try:
         parsed = _parser().parse_conjunction(short.text)
     except Exception as error:

@@ -23,9 +23,11 @@ Wanted = Literal["auto", "compel", "a1111"]
 MOST_LOWERED = 100
 SHOWN_BEFORE = 12
 ENDS = r"(?=[\s,.)\"]|\Z)"
+# Possessive: to give digits back would take the square of their number.
+NUMBER = r"-?(?:\d*+\.\d++|\d++)"
 COMPEL = re.compile(
-    rf"""(?<!\\)\)(?:[+-]+(?!\w)|-?\d*\.?\d+(?![\w:]))"""
-    rf"""|"(?:[+-]+|-?\d*\.?\d+)(?!\w)"""
+    rf"""(?<!\\)\)(?:[+-]+(?!\w)|{NUMBER}(?![\w:]))"""
+    rf"""|"(?:[+-]+|{NUMBER})(?!\w)"""
     rf"""|\w(?:\+\++|--+){ENDS}"""
     r"""|[\w)"]\.(?:and|add|blend|swap|attend)\(|\b(?:with|use)Lora\("""
 )

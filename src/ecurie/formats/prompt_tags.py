@@ -17,7 +17,7 @@ from ecurie.formats.blocks import check_blocks
 
 OPENING = re.compile(r"<(?:lora|lyco):", re.IGNORECASE)
 TAG = re.compile(r"<(?:lora|lyco):([^<>]*)>", re.IGNORECASE)
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+NUMBER = re.compile(r"[+-]?(\d++\.?\d*|\.\d+)")
 EDGE = ", \t\r\n"
 LARGEST = 4
 NOT_BUILT = {

@@ -100,9 +100,10 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
-        found = self._read(ONE, {"id": job_id}, previews=True)
+        # PostgreSQL takes no NUL character, not even to look for it.
+        found = [] if "\0" in job_id else self._read(ONE, {"id": job_id}, previews=True)
         if not found:
-            raise UnknownJob(f"there is no job '{job_id}'")
+            raise UnknownJob(f"there is no job '{job_id[:100]}'")
         return found[0]
 
     def latest(self, limit: int, state: JobState | None, owner: str | None = None) -> list[Job]:

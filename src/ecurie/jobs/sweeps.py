@@ -44,7 +44,8 @@ class SweepStore:
         """Raises UnknownSweep."""
         query = sql.select(sweeps).where(sweeps.c.id == sweep_id)
         with client_connection(self._database) as connection:
-            row = connection.execute(query).mappings().first()
+            # PostgreSQL takes no NUL character, not even to look for it.
+            row = None if "\0" in sweep_id else connection.execute(query).mappings().first()
         if row is None:
             raise UnknownSweep(f"there is no sweep '{sweep_id[:100]}'")
         return StoredSweep(row["id"], row["definition"], datetime.fromtimestamp(row["created_at"], UTC))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ecurie.adapter_stack import MAX_ADAPTERS, LoraBody, Name, plain_text
+from ecurie.adapter_stack import MAX_ADAPTERS, PLAIN, LoraBody, Name, plain_text
 from ecurie.catalog.schedulers import MODEL_DEFAULT
 from ecurie.domain import SEED_LIMIT, Acceleration, PriorityName
 from ecurie.formats.prompt_syntax import Wanted
@@ -21,7 +21,9 @@ def _something(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=MAX_PROMPT), AfterValidator(plain_text)]
+Text = Annotated[str, Field(max_length=MAX_PROMPT, json_schema_extra=PLAIN), AfterValidator(plain_text)]
+# Something besides white space, as Python counts it.
+SOMETHING: dict[str, Any] = {"pattern": r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$", "minLength": 1}
 Side = Annotated[int, Field(ge=64, le=8192, multiple_of=8)]
 
 
@@ -65,8 +67,9 @@ class GenerateBody(BaseModel):
     )
 
     prompt: Annotated[Text, AfterValidator(_something)] = Field(
+        json_schema_extra=SOMETHING,
         description="What to draw, in A1111's syntax, `(red apple:1.3)`, or compel's, `(red apple)1.3`; "
-        "`<lora:id:0.8>` adds an adapter to the stack, `{a|b}` and `__file__` are drawn from the seed."
+        "`<lora:id:0.8>` adds an adapter to the stack, `{a|b}` and `__file__` are drawn from the seed.",
     )
     prompt_syntax: Wanted = Field("auto", description="Of both prompts; auto: told by their marks.")
     wildcards: bool = Field(True, description="Draw `{a|b}` and `__file__`; false: they are letters.")

@@ -24,6 +24,9 @@ REPLACE = "prompt_replace"
 FIXED = frozenset({"loras", "num_images", "priority"})
 """What a cell cannot vary: the stack as a whole, how many pictures it has, and how urgent it is."""
 
+NAMES = "|".join([*sorted(GenerateBody.model_fields.keys() - FIXED), REPLACE])
+AXIS = rf"^({LORA}[^\u0000]*|{NAMES})$"
+
 Value = Annotated[str, Field(max_length=10_000)] | bool | int | float | None
 
 
@@ -33,7 +36,7 @@ class AxisBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    field: Name
+    field: Name = Field(json_schema_extra={"pattern": AXIS})
     values: list[Value] = Field(min_length=1, max_length=MOST_CELLS)
 
     @model_validator(mode="after")

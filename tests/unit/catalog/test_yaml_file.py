@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,23 @@ def test_a_mistake_is_reported_with_its_line(
 def test_what_is_no_catalogue_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(CatalogError):
         read_catalog(write(tmp_path, text))
+
+
+LAUGHS = "\n".join(
+    ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40))]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{a: " * 100_000, "a: &a {b: *a}", LAUGHS, f"models:\n  one: &one [{'*one, ' * 9}]"],
+    ids=["lists", "mappings", "itself", "laughs", "list of itself"],
+)
+def test_a_catalogue_that_swells_is_refused_soon(tmp_path: Path, text: str) -> None:
+    file, began = write(tmp_path, text), time.process_time()
+    with pytest.raises(CatalogError):
+        read_catalog(file)
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("section", ["adapters", "loras", "lycoris"])

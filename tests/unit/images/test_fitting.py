@@ -29,6 +29,13 @@ def test_crop_keeps_the_shape_and_stretch_keeps_all() -> None:
     assert fit(picture, 32, 32, "stretch").getextrema() == ((0, 255),) * 3
 
 
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+@pytest.mark.parametrize("size", [(1, 1), (100_000, 1), (1, 100_000)])
+def test_a_picture_of_any_shape_fits(size: tuple[int, int], resize: str) -> None:
+    fitted = fit(plain(*size), 64, 128, resize)
+    assert (fitted.size, fitted.getpixel((60, 120))) == ((64, 128), (200, 40, 10))
+
+
 def layer(colour: tuple[int, int, int, int]) -> Image.Image:
     """A stroke in the left half of a transparent layer."""
     picture = Image.new("RGBA", (8, 4))

@@ -20,11 +20,12 @@ from ecurie.domain import (
     Setup,
     Timings,
 )
-from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, UnknownJob
+from ecurie.errors import JobCancelled, JobFinished, LeaseLost, QueueFull, UnknownJob, UnknownSweep
 from ecurie.jobs.claims import Claim
 from ecurie.jobs.leases import HeldJob
 from ecurie.jobs.schedule import Held
 from ecurie.jobs.store import JobStore
+from ecurie.jobs.sweeps import SweepStore
 from ecurie.jobs.table import metadata
 
 REQUEST = GenerationRequest(
@@ -85,6 +86,16 @@ def test_a_job_comes_back_as_it_was_stored(store: JobStore, database_url: str) -
     job = other.get(job_id)
     other.close()
     assert (job.request, job.state, job.queue_position, job.attempts) == (REQUEST, JobState.QUEUED, 1, 0)
+
+
+@pytest.mark.parametrize("job_id", ["", "a\0b", "\0", "x" * 10_000, "é\u2028😀", "' OR 1=1 --", "%"])
+def test_what_is_no_id_is_unknown(store: JobStore, job_id: str) -> None:
+    """PostgreSQL refuses NUL characters, with an error of its driver's."""
+    add(store)
+    with pytest.raises(UnknownJob):
+        store.get(job_id)
+    with pytest.raises(UnknownSweep):
+        SweepStore(store.database).get(job_id)
 
 
 def test_the_life_of_a_job(store: JobStore) -> None:

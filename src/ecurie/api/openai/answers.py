@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from ecurie.api import schemas
-from ecurie.api.links import Links
 from ecurie.api.openai.bodies import Format, ImagesBody
-from ecurie.domain import ImageFile, Job
+from ecurie.domain import Job
 from ecurie.errors import EcurieError, UnknownOutput
 from ecurie.images.storage import Storage
 from ecurie.requests.preview import PARTS, preview_of
@@ -60,17 +59,20 @@ class ImagesOut(BaseModel):
     ecurie: EcurieOut
 
 
-def images_out(job: Job, body: ImagesBody, outputs: Storage, links: Links, base_url: str) -> ImagesOut:
-    """`base_url` is the server's as the client knows it, without a slash at the end.
+def images_out(
+    job: Job, result: schemas.ResultOut, body: ImagesBody, outputs: Storage, base_url: str
+) -> ImagesOut:
+    """`result` is the job's as we tell it; `base_url` the server's as the client knows it, without a slash
+    at the end.
 
     Raises UnknownOutput or StorageUnavailable.
     """
-    result = schemas.result_out(job, links)
-    assert job.result is not None
-    assert result is not None
     images = []
-    for file, image in zip(job.result.images, result.images, strict=True):
-        place = {"url": f"{base_url}{image.url}"} if body.as_url else {"b64_json": coded_image(outputs, file)}
+    for image in result.images:
+        if body.as_url:
+            place = {"url": f"{base_url}{image.url}"}
+        else:
+            place = {"b64_json": coded_image(outputs, image.filename)}
         images.append(ImageOut(**place, revised_prompt=result.prompt, seed=image.seed))
     return ImagesOut(
         created=created(job),
@@ -79,18 +81,15 @@ def images_out(job: Job, body: ImagesBody, outputs: Storage, links: Links, base_
         quality=body.quality_told,
         size=size_of(job),
         usage=usage_of(job),
-        ecurie=ecurie_out(job, links),
+        ecurie=ecurie_out(job, result),
     )
 
 
-def ecurie_out(job: Job, links: Links) -> EcurieOut:
-    result = schemas.result_out(job, links)
-    assert result is not None
-    request = job.request
+def ecurie_out(job: Job, result: schemas.ResultOut) -> EcurieOut:
     return EcurieOut(
         job_id=job.id,
-        model=request.model,
-        seed=request.seed,
+        model=job.request.model,
+        seed=job.request.seed,
         report=result.report,
         timings=result.timings,
     )
@@ -122,9 +121,9 @@ def usage_of(job: Job) -> UsageOut | None:
     return UsageOut(input_tokens=text + image, input_tokens_details=details, total_tokens=text + image)
 
 
-def coded_image(outputs: Storage, image: ImageFile) -> str:
+def coded_image(outputs: Storage, filename: str) -> str:
     """Raises UnknownOutput or StorageUnavailable."""
     try:
-        return b64encode(outputs.read(image.filename)).decode()
+        return b64encode(outputs.read(filename)).decode()
     except FileNotFoundError:
-        raise UnknownOutput(f"the image {image.filename} was removed before it could be sent") from None
+        raise UnknownOutput(f"the image {filename} was removed before it could be sent") from None

@@ -94,6 +94,6 @@ async def _drawn(native: GenerateBody, body: ImagesBody, kind: str, visit: Visit
     if body.stream:
         return JobStream(job, body, kind, visit)
     job = await visit.result_of(job)
-    base_url = str(visit.request.base_url).rstrip("/")
-    answer = await run_in_threadpool(images_out, job, body, visit.service.outputs, visit.links, base_url)
+    outputs, base_url = visit.service.outputs, str(visit.request.base_url).rstrip("/")
+    answer = await run_in_threadpool(images_out, job, visit.told(job), body, outputs, base_url)
     return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"x-request-id": job.id})

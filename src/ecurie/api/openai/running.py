@@ -12,6 +12,7 @@ import anyio
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
+from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.links import Links
@@ -48,6 +49,12 @@ class Visit:
         if (error := self.failure_of(job)) is not None:
             raise error
         return job
+
+    def told(self, job: Job) -> schemas.ResultOut:
+        """The result of a job that has succeeded, as our own interface tells it."""
+        result = schemas.result_out(job, self.links)
+        assert result is not None
+        return result
 
     def failure_of(self, job: Job) -> EcurieError | None:
         """None for one that has succeeded."""

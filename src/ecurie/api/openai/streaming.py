@@ -107,14 +107,13 @@ class JobStream(StreamingResponse):
         return event | {"partial_image_index": index, "image_index": image}
 
     def _completed(self) -> Iterator[dict[str, Any]]:
-        job = self._job
-        assert job.result is not None
-        usage, told = usage_of(job), ecurie_out(job, self._visit.links).model_dump(mode="json")
-        for index, image in enumerate(job.result.images):
-            coded = coded_image(self._visit.service.outputs, image)
+        job, result = self._job, self._visit.told(self._job)
+        usage, told = usage_of(job), ecurie_out(job, result).model_dump(mode="json")
+        for index, image in enumerate(result.images):
+            coded = coded_image(self._visit.service.outputs, image.filename)
             yield self._event("completed", coded, created(job)) | {
                 "usage": usage and usage.model_dump(),
-                "revised_prompt": job.request.final_prompt,
+                "revised_prompt": result.prompt,
                 "image_index": index,
                 "ecurie": told | {"seed": image.seed},
             }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 
 from ecurie.api import lora_schemas, schemas
 from ecurie.api.deps import ServiceDep
@@ -58,7 +60,10 @@ def list_loras(service: ServiceDep) -> schemas.LorasOut:
 
 
 @router.get("/loras/{adapter_id}")
-def get_lora(adapter_id: str, service: ServiceDep) -> lora_schemas.LoraDetailOut:
+def get_lora(
+    adapter_id: Annotated[str, Path(description="An id of `GET /loras`.", examples=["cyberpunk-style"])],
+    service: ServiceDep,
+) -> lora_schemas.LoraDetailOut:
     """What an adapter's file tells of itself, and whether it fits the default model."""
     return lora_schemas.lora_detail_out(service.adapter(adapter_id))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -13,7 +14,7 @@ from ecurie.api import schemas
 from ecurie.api.deps import AdmittedDep, CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.links import Links
-from ecurie.api.stored_files import Served, file_answer
+from ecurie.api.stored_files import FILE_RESPONSES, Served, file_answer
 from ecurie.api.waiting import until_end
 from ecurie.domain import Job
 from ecurie.images.formats import format_of
@@ -30,7 +31,9 @@ async def wanted_wait(
         float,
         Query(ge=0, le=LONGEST_WAIT, description="Answer with the result, after at most this many seconds."),
     ] = 0,
-    prefer: Annotated[str, Header(description="`wait=N` does the same as the parameter.")] = "",
+    prefer: Annotated[
+        str, Header(description="`wait=N` does the same as the parameter.", examples=["wait=5"])
+    ] = "",
 ) -> float:
     for preference in prefer.split(","):
         name, _, seconds = preference.partition("=")
@@ -71,8 +74,15 @@ async def answer(
     return schemas.job_out(job, links)
 
 
-@router.get("/outputs/{filename}", response_class=StreamingResponse)
-def get_output(filename: str, service: ServiceDep, admitted: AdmittedDep, request: Request) -> Response:
+@router.get("/outputs/{filename}", response_class=StreamingResponse, responses=FILE_RESPONSES)
+def get_output(
+    filename: Annotated[
+        str, InPath(description="An image's `filename`.", examples=["sdxl-base_20261126_180000_0f8fad5b.png"])
+    ],
+    service: ServiceDep,
+    admitted: AdmittedDep,
+    request: Request,
+) -> Response:
     """A finished image, with its parameters and manifest inside unless `metadata` was off. `expires` and
     `signature`, as answers say them in its `url` where keys are needed, stand instead of a key."""
     if admitted.by_link:

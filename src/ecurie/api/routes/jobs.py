@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, LinksDep, ServiceDep
+from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, JobId, LinksDep, ServiceDep
 from ecurie.api.events import JobEvents
 from ecurie.api.replay_schemas import ManifestsOut
 from ecurie.api.routes.generate import wanted_wait
@@ -36,26 +36,26 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}/manifests")
-def get_manifests(job_id: str, service: ServiceDep, caller: CallerDep) -> ManifestsOut:
+def get_manifests(job_id: JobId, service: ServiceDep, caller: CallerDep) -> ManifestsOut:
     """How each image of a job was made; empty while there are none."""
     return ManifestsOut(manifests=[asdict(manifest) for manifest in service.manifests(job_id, caller)])
 
 
 @router.patch("/jobs/{job_id}")
 def change_job(
-    job_id: str, change: schemas.JobChange, service: ServiceDep, caller: CallerDep, links: LinksDep
+    job_id: JobId, change: schemas.JobChange, service: ServiceDep, caller: CallerDep, links: LinksDep
 ) -> schemas.JobOut:
     """Move a queued job to another class; it comes after those of its owner that wait there."""
     return schemas.job_out(service.set_priority(job_id, Priority.named(change.priority), caller), links)
 
 
 @router.delete("/jobs/{job_id}")
-def cancel_job(job_id: str, service: ServiceDep, caller: CallerDep, links: LinksDep) -> schemas.JobOut:
+def cancel_job(job_id: JobId, service: ServiceDep, caller: CallerDep, links: LinksDep) -> schemas.JobOut:
     """Cancel: a queued job at once, a running one within a step."""
     return schemas.job_out(service.cancel(job_id, caller), links)
 
 
-async def known_job(job_id: str, service: ServiceDep, caller: CallerDep) -> Job:
+async def known_job(job_id: JobId, service: ServiceDep, caller: CallerDep) -> Job:
     return await run_in_threadpool(service.job, job_id, caller)
 
 

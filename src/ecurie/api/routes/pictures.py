@@ -7,9 +7,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from ecurie.api import schemas
-from ecurie.api.deps import CallerDep, ServiceDep
+from ecurie.api.deps import CallerDep, PictureId, ServiceDep
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
-from ecurie.api.stored_files import Served, file_answer
+from ecurie.api.stored_files import FILE_RESPONSES, Served, file_answer
 
 router = APIRouter()
 
@@ -31,8 +31,8 @@ async def add_picture(
     return picture
 
 
-@router.get("/images/{picture_id}", response_class=StreamingResponse)
-def get_picture(picture_id: str, service: ServiceDep, caller: CallerDep, request: Request) -> Response:
+@router.get("/images/{picture_id}", response_class=StreamingResponse, responses=FILE_RESPONSES)
+def get_picture(picture_id: PictureId, service: ServiceDep, caller: CallerDep, request: Request) -> Response:
     """The file as it was sent."""
     pictures = service.pictures(caller)
     picture = pictures.find(picture_id)
@@ -41,6 +41,6 @@ def get_picture(picture_id: str, service: ServiceDep, caller: CallerDep, request
 
 
 @router.delete("/images/{picture_id}", status_code=204)
-def remove_picture(picture_id: str, service: ServiceDep, caller: CallerDep) -> None:
+def remove_picture(picture_id: PictureId, service: ServiceDep, caller: CallerDep) -> None:
     """Jobs that wait for it will fail."""
     service.pictures(caller).remove(picture_id)

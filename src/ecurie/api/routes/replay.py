@@ -11,9 +11,22 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.routes.generate import answer, wanted_wait
 from ecurie.api.sent_files import PICTURE_CONTENT, sent_file
+from ecurie.images.manifest import MANIFEST_VERSION
 
 router = APIRouter()
-MANIFEST = {"schema": {"type": "object", "description": "docs/replay.md describes it."}}
+OBJECT = {"type": "object"}
+MANIFEST = {
+    "schema": {
+        "type": "object",
+        "required": ["manifest_version", "request", "setup"],
+        "properties": {
+            "manifest_version": {"const": MANIFEST_VERSION},
+            "request": OBJECT,
+            "setup": OBJECT,
+        },
+        "description": "docs/replay.md describes it.",
+    }
+}
 BODY = {
     "required": True,
     "description": "An image, as it is or as the only file of a form; or a manifest.",

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from ecurie.api import sweep_schemas
-from ecurie.api.deps import CallerDep, LinksDep, ServiceDep
+from ecurie.api.deps import CallerDep, LinksDep, ServiceDep, SweepId
 from ecurie.api.schemas import alone
 from ecurie.domain import Caller, Job
 from ecurie.errors import UnknownOutput
@@ -38,13 +38,15 @@ def submit_sweep(
 
 
 @router.get("/sweeps/{sweep_id}")
-def get_sweep(sweep_id: str, sweeps: SweepsDep, caller: CallerDep, links: LinksDep) -> sweep_schemas.SweepOut:
+def get_sweep(
+    sweep_id: SweepId, sweeps: SweepsDep, caller: CallerDep, links: LinksDep
+) -> sweep_schemas.SweepOut:
     return sweep_schemas.sweep_out(sweeps.get(sweep_id, caller), links)
 
 
 @router.delete("/sweeps/{sweep_id}")
 def cancel_sweep(
-    sweep_id: str, sweeps: SweepsDep, caller: CallerDep, links: LinksDep
+    sweep_id: SweepId, sweeps: SweepsDep, caller: CallerDep, links: LinksDep
 ) -> sweep_schemas.SweepOut:
     """Cancel the cells that have not ended."""
     return sweep_schemas.sweep_out(sweeps.cancel(sweep_id, caller), links)
@@ -55,7 +57,7 @@ def cancel_sweep(
     response_class=Response,
     responses={200: {"content": {"image/png": {}}, "description": "The grid as it is now"}},
 )
-def sweep_grid(sweep_id: str, sweeps: SweepsDep, caller: CallerDep, service: ServiceDep) -> Response:
+def sweep_grid(sweep_id: SweepId, sweeps: SweepsDep, caller: CallerDep, service: ServiceDep) -> Response:
     """A PNG of the labelled grid; cells without a picture say why. What made each cell is inside."""
     sweep = sweeps.get(sweep_id, caller)
     picture, text = draw_sweep(sweep.body, [_cell_picture(job, service, caller) for job in sweep.jobs])

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 import ecurie
 from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, ServiceDep
+from ecurie.api.description import ERROR_RESPONSES
 from ecurie.errors import NotReady
 
 router = APIRouter()
@@ -31,7 +32,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: ERROR_RESPONSES[503] | {"description": "No worker is ready yet"}})
 def readyz(service: ServiceDep) -> dict[str, str]:
     """A worker is ready to run jobs; 503 until then."""
     if not service.workers():
