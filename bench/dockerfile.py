@@ -161,7 +161,8 @@ def first_picture(command: list[str]) -> tuple[float, float]:
             assert job["state"] == "succeeded", job
             return ready - began, time.monotonic() - ready
         finally:
-            process.terminate()
+            # It waits for its child whatever it is sent, and takes the child along.
+            process.kill()
 
 
 def main() -> None:

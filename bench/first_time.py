@@ -68,7 +68,8 @@ def main() -> None:
                 drawn(process)
                 told(what)
             finally:
-                process.terminate()
+                # It waits for its child whatever it is sent, and takes the child along.
+                process.kill()
 
 
 if __name__ == "__main__":
