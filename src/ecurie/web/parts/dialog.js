@@ -1,5 +1,5 @@
 /** A modal window: the browser's own, which keeps the focus inside and closes on Escape. */
-import { html, useEffect, useId, useRef } from '../lib/ui.js';
+import { html, useId, useLayoutEffect, useRef } from '../lib/ui.js';
 import { t } from '../lib/i18n.js';
 import { IconButton } from './button.js';
 
@@ -10,7 +10,8 @@ import { IconButton } from './button.js';
 export function Dialog({ title, onClose, wide = false, children }) {
   const element = useRef(null);
   const heading = useId();
-  useEffect(() => {
+  // At once: a key that is pressed next is the dialog's.
+  useLayoutEffect(() => {
     const dialog = element.current;
     const opener = document.activeElement;
     dialog.showModal();
