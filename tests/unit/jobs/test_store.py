@@ -68,8 +68,12 @@ def held(store: JobStore) -> HeldJob:
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(store: JobStore) -> None:
+    sqlite = store.database.dialect.name == "sqlite"
+    # Alembic does not look at what a table says of the databases that an index is for.
+    options = {"include_object": lambda _, name, *_more: sqlite or name != "gallery"}
     with store.database.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
 
 
 def test_the_database_survives_a_power_cut_after_a_commit(tmp_path: Path) -> None:
