@@ -10,6 +10,7 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import ecurie.access.tables  # noqa: F401 (its tables are of the same metadata)
 from ecurie.domain import (
     GenerationRequest,
     ImageFile,
