@@ -158,6 +158,7 @@ class ProgressInfo(TypedDict):
 
 class ImageInfo(TypedDict):
     url: str
+    thumbnail_url: str
     filename: str
     seed: int
     width: int
