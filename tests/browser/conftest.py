@@ -28,7 +28,8 @@ PATIENCE_MS = 60_000
 """How long the page may take for anything, on a machine that is busy with other things."""
 
 
-@pytest.fixture(scope="session")
+# Of this folder only: while it lives, its event loop runs in this process, and no other one can.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:

@@ -100,4 +100,4 @@ def test_a_picture_is_edited(server: Server, tmp_path: Path) -> None:
 
 def test_every_example_is_run_here() -> None:
     tests = Path(__file__).read_text()
-    assert all(f'"{file.name}"' in tests for file in EXAMPLES.iterdir() if file.is_file())
+    assert all(f'"{file.name}"' in tests for file in EXAMPLES.iterdir() if file.suffix not in ("", ".md"))
