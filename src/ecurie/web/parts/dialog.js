@@ -9,13 +9,16 @@ import { IconButton } from './button.js';
  */
 export function Dialog({ title, onClose, wide = false, children }) {
   const element = useRef(null);
+  const open = useRef(false);
   const heading = useId();
   // At once: a key that is pressed next is the dialog's.
   useLayoutEffect(() => {
     const dialog = element.current;
     const opener = document.activeElement;
     dialog.showModal();
+    open.current = true;
     return () => {
+      open.current = false;
       dialog.close();
       opener?.focus();
     };
@@ -24,8 +27,10 @@ export function Dialog({ title, onClose, wide = false, children }) {
     event.preventDefault();
     onClose?.();
   };
-  // A browser closes it at the second Escape, whatever it is told.
+  // A browser closes it at the second Escape, whatever it is told. What it says of a dialog that has left
+  // comes late, perhaps when the next one is there.
   const closed = () => {
+    if (!open.current) return;
     if (onClose) onClose();
     else element.current?.showModal();
   };
