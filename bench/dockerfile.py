@@ -18,7 +18,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.clean_root import inside, make_root
+from bench.clean_root import end, inside, make_root
 
 ROOT = Path(__file__).parents[1]
 KEY = "rehearsal"
@@ -161,8 +161,7 @@ def first_picture(command: list[str]) -> tuple[float, float]:
             assert job["state"] == "succeeded", job
             return ready - began, time.monotonic() - ready
         finally:
-            # It waits for its child whatever it is sent, and takes the child along.
-            process.kill()
+            end(process)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from bench.clean_root import inside, make_root
+from bench.clean_root import end, inside, make_root
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = "apt-get update && apt-get install --yes python3-venv make git"
@@ -68,8 +68,7 @@ def main() -> None:
                 drawn(process)
                 told(what)
             finally:
-                # It waits for its child whatever it is sent, and takes the child along.
-                process.kill()
+                end(process)
 
 
 if __name__ == "__main__":
