@@ -19,6 +19,11 @@ from ecurie.errors import Forbidden, LimitReached, Unauthorized
 
 OUTPUTS, THUMBNAIL = "/outputs/", "/thumbnail"
 
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
+"""That need no key: they tell nothing, and who is asked for a key must be able to say so."""
+PAGE_FILES = "/web/"
+"""The page asks for the key, so it is open itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:

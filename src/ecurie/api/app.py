@@ -15,18 +15,16 @@ from ecurie.access.limits import Rates
 from ecurie.access.ring import KeyRing
 from ecurie.access.signing import Signer, signing_secret
 from ecurie.api import page
-from ecurie.api.a1111 import errors as a1111_errors
 from ecurie.api.a1111 import list_routes as a1111_lists
 from ecurie.api.a1111 import routes as a1111
 from ecurie.api.a1111.running import Running
 from ecurie.api.admission import Admission
 from ecurie.api.description import ERROR_RESPONSES, DescribedApp
-from ecurie.api.errors import SHAPES, add_error_handlers
+from ecurie.api.errors import add_error_handlers
 from ecurie.api.exposition import Exposition
 from ecurie.api.following import Following
 from ecurie.api.guards import Guard
 from ecurie.api.observer import Observer
-from ecurie.api.openai import errors as openai_errors
 from ecurie.api.openai import routes as openai
 from ecurie.api.request_figures import RequestFigures
 from ecurie.api.routes import (
@@ -96,10 +94,8 @@ def create_app(
     app.state.forecasts = forecasts
     requests = RequestFigures()
     app.state.figures = Exposition(requests, service)
-    app.state.client_options, app.state.running = ClientOptions(service.store.database), Running()
+    app.state.client_options, app.state.running = ClientOptions(database), Running()
     app.state.app_id = secrets.randbits(53)
-    SHAPES["/v1/"] = openai_errors.shape
-    SHAPES["/sdapi/"] = SHAPES["/internal/"] = a1111_errors.error_answer
     add_error_handlers(app)
     native = (generate, jobs, gallery, pictures, replay, sweep_routes, catalogue, prompt, system)
     for routes in (*native, keys, metrics):

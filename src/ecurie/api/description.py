@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ecurie.api.errors import PROBLEM, Problem
-from ecurie.api.guards import OPEN_PATHS
+from ecurie.api.admission import OPEN_PATHS
+from ecurie.api.problems import PROBLEM, Problem
 
 RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
 CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}}}

@@ -8,37 +8,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from ecurie.errors import EcurieError, InvalidRequest, MalformedBody, ServiceError
+from ecurie.api.a1111 import errors as a1111_errors
+from ecurie.api.openai import errors as openai_errors
+from ecurie.api.problems import PROBLEM, Problem, from_validation, problem_of
+from ecurie.errors import EcurieError, MalformedBody, ServiceError
 
 log = logging.getLogger(__name__)
-MOST_TOLD = 2_000
-"""Characters."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-
-PROBLEM = "application/problem+json"
-
-
-class Problem(BaseModel):
-    """RFC 9457, with the stable `code` and, where there is one, the wrong `field` and the `remedy`."""
-
-    type: str = Field(examples=["urn:ecurie:unknown-model"])
-    title: str
-    status: int
-    detail: str
-    code: str
-    field: str | None = None
-    remedy: str | None = None
 
 
 class ProblemResponse(JSONResponse):
@@ -46,25 +30,14 @@ class ProblemResponse(JSONResponse):
 
 
 Shape = Callable[[Problem], JSONResponse]
-PLACES = (("body",), ("query",), ("path",), ("header",))
-"""Where FastAPI says that a field was."""
-SHAPES: dict[str, Shape] = {}
+SHAPES: Mapping[str, Shape] = {
+    "/v1/": openai_errors.shape,
+    "/sdapi/": a1111_errors.error_answer,
+    "/internal/": a1111_errors.error_answer,
+}
 """By the beginning of the path."""
 BASIC_PATHS = ("/sdapi/", "/internal/", "/app_id")
 """Whose clients log in as to AUTOMATIC1111, with HTTP Basic."""
-
-
-def problem_of(error: EcurieError) -> Problem:
-    return Problem(
-        type=f"urn:ecurie:{error.code}",
-        title=error.title,
-        status=error.status,
-        # Of what a client sent it need not get everything back.
-        detail=_cut(str(error), MOST_TOLD),
-        code=error.code,
-        field=getattr(error, "field", None),
-        remedy=error.remedy and _cut(error.remedy, MOST_TOLD),
-    )
 
 
 def answer_to(error: EcurieError, path: str) -> Response:
@@ -95,31 +68,6 @@ def _shaped(told: Problem, path: str, headers: Mapping[str, str]) -> Response:
 
 def _document(told: Problem) -> JSONResponse:
     return ProblemResponse(told.model_dump(exclude_none=True), told.status)
-
-
-def from_validation(errors: Sequence[Any]) -> EcurieError:
-    """The first mistake, named by its field; the rest counted."""
-    first = errors[0]
-    if first["type"] == "json_invalid":
-        place = f", at character {first['loc'][-1]}" if isinstance(first["loc"][-1], int) else ""
-        return MalformedBody(f"the body is not valid JSON: {first['ctx']['error']}{place}")
-    where = first["loc"][1:] if first["loc"][:1] in PLACES else first["loc"]
-    name = _cut(".".join(map(str, where)) or "body", 100)
-    reason = {"extra_forbidden": "unknown field", "missing": "is missing"}.get(first["type"], first["msg"])
-    given = first.get("input")
-    if isinstance(given, int | float | str | None) and first["type"] not in ("extra_forbidden", "missing"):
-        reason += f" (got {_shortened(given)})"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    remedy = "docs/api.md lists every field" if first["type"] == "extra_forbidden" else None
-    return InvalidRequest(f"{name}: {reason.removeprefix('Value error, ')}{more}", field=name, remedy=remedy)
-
-
-def _shortened(value: object) -> str:
-    return _cut(repr(value), 40)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def add_error_handlers(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ecurie.api.admission import Admission, Admitted
+from ecurie.api.admission import OPEN_PATHS, PAGE_FILES, Admission, Admitted
 from ecurie.api.bodies import read_body
 from ecurie.api.errors import answer_to
 from ecurie.domain import NOBODY
@@ -20,10 +20,6 @@ from ecurie.errors import EcurieError, Forbidden
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-"""That need no key: they tell nothing, and who is asked for a key must be able to say so."""
-PAGE_FILES = "/web/"
-"""The page asks for the key, so it is open itself."""
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"}
     | {"/v1/images/edits", "/v1/images/generations"}

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from ecurie.api.errors import Problem
+from ecurie.api.problems import Problem
 
 
 class ErrorOut(BaseModel):

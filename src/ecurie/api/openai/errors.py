@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from ecurie.api.description import ERROR_RESPONSES
-from ecurie.api.errors import Problem
+from ecurie.api.problems import Problem
 
 STATUSES = {"cancelled": 409}
 """By code, where the client should see another than ours; 422 is 400 to OpenAI's clients."""

@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from ecurie.api.deps import ServiceDep
-from ecurie.api.errors import from_validation
 from ecurie.api.openai.answers import ImagesOut, images_out
 from ecurie.api.openai.bodies import ImagesBody
 from ecurie.api.openai.errors import RESPONSES
@@ -20,6 +19,7 @@ from ecurie.api.openai.pictures import picture_fields
 from ecurie.api.openai.running import Visit, VisitDep
 from ecurie.api.openai.streaming import JobStream
 from ecurie.api.openai.translate import clients_names, native_body, native_model
+from ecurie.api.problems import from_validation
 from ecurie.api.sent_files import FILE, FORM
 from ecurie.errors import InvalidRequest
 from ecurie.requests.body import GenerateBody

@@ -16,11 +16,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
-from ecurie.api.errors import problem_of
 from ecurie.api.openai.answers import coded_image, created, ecurie_out, size_of, usage_of
 from ecurie.api.openai.bodies import ImagesBody
 from ecurie.api.openai.errors import error_out
 from ecurie.api.openai.running import Visit
+from ecurie.api.problems import problem_of
 from ecurie.domain import Job, Preview
 from ecurie.errors import EcurieError
 from ecurie.images.formats import write_image

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ecurie.api.errors import from_validation
 from ecurie.api.openai.bodies import ImagesBody
+from ecurie.api.problems import from_validation
 from ecurie.catalog.a1111_samplers import scheduler_for
 from ecurie.catalog.catalog import Catalog
 from ecurie.errors import InvalidRequest, RequestError, UnknownSampler

@@ -14,9 +14,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from ecurie.api.app import create_app
-from ecurie.api.errors import problem_of
 from ecurie.api.openai import streaming
 from ecurie.api.openai.errors import error_out, shape
+from ecurie.api.problems import problem_of
 from ecurie.catalog.catalog import BUILTIN, Catalog
 from ecurie.domain import LOCAL, Job, JobFailure
 from ecurie.errors import (
