@@ -94,6 +94,13 @@ class Service:
         """
         return self._queue(self.resolve(body, caller), Priority.named(body.priority), caller)
 
+    def submit_all(self, bodies: Sequence[GenerateBody], caller: Caller) -> list[Job]:
+        """The same for bodies of one priority, all or none."""
+        requests = [self.resolve(body, caller) for body in bodies]
+        new = [New(request, stack_of(request)) for request in requests]
+        ids = self._queue_all(new, Priority.named(bodies[0].priority), caller)
+        return [self.store.get(job_id) for job_id in ids]
+
     def replay(self, content: bytes, caller: Caller) -> Job:
         """Queue the image of a manifest once more; `content` is an image, which the new one is compared with,
         or the JSON of a manifest.
@@ -107,17 +114,20 @@ class Service:
         return self._queue(request, Priority.NORMAL, caller)
 
     def _queue(self, request: GenerationRequest, priority: Priority, caller: Caller) -> Job:
+        (job_id,) = self._queue_all([New(request, stack_of(request))], priority, caller)
+        return self.store.get(job_id)
+
+    def _queue_all(
+        self, new: Sequence[New], priority: Priority, caller: Caller, sweep: str | None = None
+    ) -> list[str]:
+        """All or none; returns their ids."""
         _check_priority(priority, caller)
-        with span("submit", model=request.model), self._quotas.room_for(caller, 1, request.finished_pixels):
-            job = self.store.add(
-                request,
-                priority=priority,
-                stack=stack_of(request),
-                max_queue=self._limits.max_queue,
-                owner=caller.owner,
-            )
-        self._doorbell.ring([Ring(job.id, request.model)])
-        return job
+        limit, pixels = self._limits.max_queue, sum(one.request.finished_pixels for one in new)
+        about = {"model": new[0].request.model} if sweep is None else {"sweep": sweep}
+        with span("submit", **about), self._quotas.room_for(caller, len(new), pixels):
+            ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
+        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
+        return ids
 
     def resolve(self, body: GenerateBody, caller: Caller) -> GenerationRequest:
         """The request that would be queued. Raises RequestError."""
@@ -142,11 +152,7 @@ class Service:
 
         Raises Forbidden, QueueFull, LimitReached or StorageFull.
         """
-        _check_priority(priority, caller)
-        limit, pixels = self._limits.max_queue, sum(one.request.finished_pixels for one in new)
-        with span("submit", sweep=sweep), self._quotas.room_for(caller, len(new), pixels):
-            ids = self.store.add_all(new, priority=priority, max_queue=limit, owner=caller.owner, sweep=sweep)
-        self._doorbell.ring(Ring(job_id, one.request.model) for job_id, one in zip(ids, new, strict=True))
+        self._queue_all(new, priority, caller, sweep)
 
     def job(self, job_id: str, caller: Caller) -> Job:
         """Raises UnknownJob, also for a job that is not the caller's."""

@@ -57,7 +57,6 @@ class KeyRing:
     def _read(self) -> None:
         began = time.monotonic()
         try:
-            self._note_uses()
             self._known = self._keys.by_hash()
         except EcurieError as error:
             if self._known is None:
@@ -65,6 +64,10 @@ class KeyRing:
             log.error("the API keys cannot be read now: %s", error)
             began = time.monotonic()
         self._read_at = began
+        try:
+            self._note_uses()
+        except EcurieError as error:
+            log.error("when keys were used last cannot be written now: %s", error)
 
     def _note_uses(self) -> None:
         used, self._used = self._used, set()

@@ -22,7 +22,7 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FORM = "application/x-www-form-urlencoded"
 PICTURE_PATHS = frozenset(
     {"/generate", "/images", "/prompt/preview", "/read-image", "/replay", "/sweeps"}
-    | {"/v1/images/edits", "/v1/images/generations"}
+    | {f"/v1/images/{name}" for name in ("edits", "generations", "variations")}
     | {f"/sdapi/v1/{name}" for name in ("img2img", "png-info", "interrogate")}
     | {f"/sdapi/v1/extra-{name}" for name in ("single-image", "batch-images")}
 )

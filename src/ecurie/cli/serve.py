@@ -251,10 +251,10 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     server = Server(config)
     # Uvicorn raises the signal again when it has closed; by then it has done its work.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    supervisor.start()
-    retention.start()
-    _welcome(settings, app.state.keys.any_usable())
     try:
+        supervisor.start()
+        retention.start()
+        _welcome(settings, app.state.keys.any_usable())
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass

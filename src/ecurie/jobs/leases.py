@@ -30,7 +30,7 @@ class HeldJob:
     worker: str
     attempt: int
     lease_until: float
-    model: str = ""
+    model: str
 
 
 class Leases:

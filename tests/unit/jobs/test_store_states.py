@@ -214,7 +214,7 @@ class StoreMachine(RuleBasedStateMachine):
     def stop_the_worker(self, claim: Claim) -> None:
         """The supervisor ended it, and puts back what it held."""
         job = self.owned(claim)
-        self.store.leases.return_to_queue(HeldJob(claim.job.id, claim.worker, claim.attempt, 0))
+        self.store.leases.return_to_queue(HeldJob(claim.job.id, claim.worker, claim.attempt, 0, claim.model))
         if job is not None:
             self.expect_end(job, "given back")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -17,9 +15,8 @@ from ecurie.api.a1111.options import checked, chosen_of
 from ecurie.api.a1111.running import Asked, Running
 from ecurie.api.a1111.translate import Work, overrides_of, work_of
 from ecurie.api.following import Following
-from ecurie.api.waiting import until_end
+from ecurie.api.waiting import failure_of, leave, until_end
 from ecurie.domain import Caller, Job, JobState
-from ecurie.errors import EcurieError, JobFinished, NotReady, UnknownJob, error_called
 from ecurie.jobs.client_options import Client, ClientOptions
 from ecurie.service import Service
 
@@ -51,17 +48,11 @@ class Visit:
         return await run_in_threadpool(self.answer, body, work, ended)
 
     def submit(self, body: GenerationBody) -> tuple[Work, list[Job]]:
-        """Queue all jobs of a request, or none. Raises what `work_of` and `Service.submit` raise."""
+        """Queue all jobs of a request, or none. Raises what `work_of` and `Service.submit_all` raise."""
         overrides = checked(overrides_of(body), self.service.catalog)
         chosen = chosen_of(self.options.of(self.client), overrides)
         work = work_of(body, chosen, self.service.picture_source(self.caller))
-        jobs: list[Job] = []
-        try:
-            for native in work.bodies:
-                jobs.append(self.service.submit(native, self.caller))
-        except EcurieError:
-            self.cancel(jobs)
-            raise
+        jobs = self.service.submit_all(work.bodies, self.caller)
         if not body.override_settings_restore_afterwards:
             self.options.change(self.client, overrides)
         return work, jobs
@@ -79,16 +70,8 @@ class Visit:
                     jobs[number] = await until_end(job, self.following, math.inf, self.request)
                     _refuse_unfinished(jobs[number], asked, stopping=state.stopping())
             finally:
-                left = [job for job in jobs if not job.state.ended]
-                if left and not state.stopping():
-                    await run_in_threadpool(self.cancel, left)
+                await leave(jobs, self.service, self.caller, self.request)
         return jobs
-
-    def cancel(self, jobs: Iterable[Job]) -> None:
-        """Those of them that have not ended."""
-        for job in jobs:
-            with suppress(JobFinished, UnknownJob):
-                self.service.cancel(job.id, self.caller)
 
     def answer(self, body: GenerationBody, work: Work, jobs: list[Job]) -> Response:
         """Raises UnknownOutput or StorageUnavailable."""
@@ -101,14 +84,8 @@ class Visit:
 
 def _refuse_unfinished(job: Job, asked: Asked, *, stopping: bool) -> None:
     """A job that its client interrupted is no failure: it gets the images that there are."""
-    if not job.state.ended and stopping:
-        raise NotReady(
-            "the server stops; it keeps the job, and goes on with it when it is back",
-            remedy=f"GET /jobs/{job.id} then tells its end",
-        )
-    if not job.state.ended:
+    if not job.state.ended and not stopping:
         raise ClientDisconnect
-    if job.state is JobState.FAILED and job.failure is not None:
-        raise error_called(job.failure.code, job.failure.message, job.failure.remedy)
-    if job.state is JobState.CANCELLED and not (asked.interrupted or asked.skipped):
-        raise error_called("cancelled", "the job was cancelled", None)
+    interrupted = job.state is JobState.CANCELLED and (asked.interrupted or asked.skipped)
+    if not interrupted and (failure := failure_of(job)) is not None:
+        raise failure

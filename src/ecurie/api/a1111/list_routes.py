@@ -10,7 +10,7 @@ from ecurie.api.a1111 import listing
 from ecurie.api.a1111.errors import RESPONSES
 from ecurie.api.a1111.hires import UPSCALERS
 from ecurie.api.a1111.routes import TAG
-from ecurie.api.deps import ServiceDep
+from ecurie.api.deps import AdminDep, ServiceDep
 from ecurie.catalog.checkpoint_names import list_checkpoints
 
 router = APIRouter(tags=[TAG], responses=RESPONSES)
@@ -81,7 +81,8 @@ def refresh() -> None:
 
 
 @router.get("/sdapi/v1/memory")
-def memory() -> listing.MemoryOut:
+def memory(_admin: AdminDep) -> listing.MemoryOut:
+    """For admins: it tells of the machine."""
     return listing.memory_out()
 
 

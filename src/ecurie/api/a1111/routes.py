@@ -14,6 +14,7 @@ from ecurie.api.a1111.options import changes, checked, client_of, shown
 from ecurie.api.a1111.png_info import PngInfoOut, png_info_out
 from ecurie.api.a1111.progress import ProgressOut, TaskOut, progress_out, task_out
 from ecurie.api.deps import CallerDep, FollowingDep, ForecastsDep, ServiceDep
+from ecurie.api.waiting import cancel
 from ecurie.errors import NotBuiltYet
 from ecurie.requests.pictures import decode_picture
 
@@ -85,7 +86,7 @@ def interrupt(visit: VisitDep) -> dict[str, Any]:
     """Cancel what `progress` shows. Its request is answered with the images that are finished."""
     if asked := visit.running.current(visit.client, visit.service, visit.caller):
         asked.interrupted = True
-        visit.cancel(asked.jobs)
+        cancel(asked.jobs, visit.service, visit.caller)
     return {}
 
 
@@ -94,7 +95,7 @@ def skip(visit: VisitDep) -> None:
     """Cancel the job that `progress` shows; a request of more than one goes on with the next."""
     if asked := visit.running.current(visit.client, visit.service, visit.caller):
         asked.skipped = True
-        visit.cancel([asked.current])
+        cancel([asked.current], visit.service, visit.caller)
 
 
 @router.post("/sdapi/v1/png-info")

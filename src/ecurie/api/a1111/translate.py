@@ -44,7 +44,6 @@ class Work:
     """What a request becomes: the jobs in the order of their images, and what of it is not followed."""
 
     bodies: tuple[GenerateBody, ...]
-    images: int
     notes: tuple[str, ...]
 
 
@@ -73,7 +72,7 @@ def work_of(body: GenerationBody, chosen: Chosen, pictures: PictureSource) -> Wo
         {**common, **starts[number % len(starts)], "seed": _seed(seed, number), "num_images": count}
         for number, count in _parts(images, alone=len(starts) > 1)
     ]
-    return Work(tuple(_native(part) for part in parts), images, tuple(_notes(body)))
+    return Work(tuple(_native(part) for part in parts), tuple(_notes(body)))
 
 
 def _notes(body: GenerationBody) -> Iterator[str]:

@@ -6,7 +6,6 @@ from typing import Any, NoReturn
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from ecurie.api.deps import ServiceDep
@@ -95,5 +94,10 @@ async def _drawn(native: GenerateBody, body: ImagesBody, kind: str, visit: Visit
         return JobStream(job, body, kind, visit)
     job = await visit.result_of(job)
     outputs, base_url = visit.service.outputs, str(visit.request.base_url).rstrip("/")
-    answer = await run_in_threadpool(images_out, job, visit.told(job), body, outputs, base_url)
-    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"x-request-id": job.id})
+
+    def written() -> str:
+        return images_out(job, visit.told(job), body, outputs, base_url).model_dump_json(exclude_none=True)
+
+    # Base64 of many images is large: written off the event loop.
+    content = await run_in_threadpool(written)
+    return Response(content, media_type="application/json", headers={"x-request-id": job.id})

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
-import anyio
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
@@ -16,13 +13,10 @@ from ecurie.api import schemas
 from ecurie.api.deps import CallerDep, FollowingDep, LinksDep, ServiceDep
 from ecurie.api.following import Following
 from ecurie.api.links import Links
-from ecurie.api.waiting import until_end
+from ecurie.api.waiting import failure_of, leave, until_end
 from ecurie.domain import Caller, Job
-from ecurie.errors import EcurieError, JobFinished, NotReady, StoreUnavailable, UnknownJob, error_called
 from ecurie.requests.body import GenerateBody
 from ecurie.service import Service
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class Visit:
         """
         job = await until_end(job, self.following, math.inf, self.request)
         await self.end(job)
-        if (error := self.failure_of(job)) is not None:
+        if (error := failure_of(job)) is not None:
             raise error
         return job
 
@@ -56,27 +50,9 @@ class Visit:
         assert result is not None
         return result
 
-    def failure_of(self, job: Job) -> EcurieError | None:
-        """None for one that has succeeded."""
-        if not job.state.ended:
-            return NotReady(
-                "the server stops; it keeps the job, and goes on with it when it is back",
-                remedy=f"GET /jobs/{job.id} then tells its end",
-            )
-        if job.failure is not None:
-            return error_called(job.failure.code, job.failure.message, job.failure.remedy)
-        return None if job.result else error_called("cancelled", "the job was cancelled", None)
-
     async def end(self, job: Job) -> None:
-        """Nobody waits any more: cancel the job, unless it has ended or waits for the server's return."""
-        if job.state.ended or self.request.app.state.stopping():
-            return
-        # The client's leaving cancels this very task.
-        with anyio.CancelScope(shield=True), suppress(JobFinished, UnknownJob):
-            try:
-                await run_in_threadpool(self.service.cancel, job.id, self.caller)
-            except StoreUnavailable as error:
-                log.warning("job %s goes on, though its client has left: %s", job.id, error)
+        """Nobody waits any more."""
+        await leave([job], self.service, self.caller, self.request)
 
 
 async def get_visit(

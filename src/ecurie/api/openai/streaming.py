@@ -21,6 +21,7 @@ from ecurie.api.openai.bodies import ImagesBody
 from ecurie.api.openai.errors import error_out
 from ecurie.api.openai.running import Visit
 from ecurie.api.problems import problem_of
+from ecurie.api.waiting import failure_of
 from ecurie.domain import Job, Preview
 from ecurie.errors import EcurieError
 from ecurie.images.formats import write_image
@@ -77,12 +78,12 @@ class JobStream(StreamingResponse):
     async def _frames(self) -> AsyncIterator[bytes]:
         async for frame in self._until_end():
             yield frame
-        if (failure := self._visit.failure_of(self._job)) is not None:
+        if (failure := failure_of(self._job)) is not None:
             yield _failed(failure)
             return
         try:
-            async for event in iterate_in_threadpool(self._completed()):
-                yield _frame(event)
+            async for frame in iterate_in_threadpool(self._completed()):
+                yield frame
         except EcurieError as error:
             yield _failed(error)
             return
@@ -95,28 +96,29 @@ class JobStream(StreamingResponse):
             now = time.monotonic()
             if (partial := partials.of(self._job)) is not None:
                 told_at = now
-                yield _frame(await run_in_threadpool(self._partial, *partial))
+                yield await run_in_threadpool(self._partial, *partial)
             elif now >= told_at + HEARTBEAT_SECONDS:
                 told_at = now
                 yield KEEPALIVE_COMMENT
             self._job = await self._visit.following.again(self._job)
 
-    def _partial(self, image: int, index: int, preview: Preview) -> dict[str, Any]:
+    def _partial(self, image: int, index: int, preview: Preview) -> bytes:
         content = _in_format(preview.image, self._body.output_format)
         event = self._event("partial_image", b64encode(content).decode(), int(time.time()))
-        return event | {"partial_image_index": index, "image_index": image}
+        return _frame(event | {"partial_image_index": index, "image_index": image})
 
-    def _completed(self) -> Iterator[dict[str, Any]]:
+    def _completed(self) -> Iterator[bytes]:
         job, result = self._job, self._visit.told(self._job)
         usage, told = usage_of(job), ecurie_out(job, result).model_dump(mode="json")
         for index, image in enumerate(result.images):
             coded = coded_image(self._visit.service.outputs, image.filename)
-            yield self._event("completed", coded, created(job)) | {
+            more = {
                 "usage": usage and usage.model_dump(),
                 "revised_prompt": result.prompt,
                 "image_index": index,
                 "ecurie": told | {"seed": image.seed},
             }
+            yield _frame(self._event("completed", coded, created(job)) | more)
 
     def _event(self, what: str, coded: str, created_at: int) -> dict[str, Any]:
         return {

@@ -70,7 +70,7 @@ def test_image_k_has_the_seed_plus_k_over_all_jobs(
 ) -> None:
     work = text(seed=7, n_iter=n_iter, batch_size=batch_size)
     assert [(body.seed, body.num_images) for body in work.bodies] == jobs
-    assert work.images == n_iter * batch_size
+    assert sum(body.num_images for body in work.bodies) == n_iter * batch_size
 
 
 def test_seeds_go_round_at_their_limit() -> None:
